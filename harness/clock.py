@@ -7,7 +7,10 @@ second of observation stands for one runbook minute. Only observation is scaled;
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Protocol
 
@@ -26,6 +29,14 @@ class Clock(Protocol):
 
     def sleep(self, wall: float) -> None:
         """Wait `wall` seconds of wall time."""
+        ...
+
+    def drift(self) -> float:
+        """How far the machine's wall clock has moved against this one since the start, in seconds."""
+        ...
+
+    def every(self, wall: float, action: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `action` at once and then again `wall` seconds after it last returned, until the block ends."""
         ...
 
 
@@ -53,6 +64,23 @@ class SystemClock:
     def sleep(self, wall: float) -> None:
         if wall > 0:
             time.sleep(wall)
+
+    @contextmanager
+    def every(self, wall: float, action: Callable[[], None]) -> Iterator[None]:
+        over = threading.Event()
+
+        def keep_calling() -> None:
+            while not over.is_set():
+                action()
+                over.wait(wall)
+
+        thread = threading.Thread(target=keep_calling, name=f"every {wall:g} s", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def drift(self) -> float:
         """How far the wall clock has moved against ours since the start, in seconds."""

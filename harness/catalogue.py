@@ -1,0 +1,91 @@
+"""Catalogue: which scenarios there are, read from their source without importing it."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import faults
+from harness.errors import UsageError
+from harness.store import LATEST, VERDICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One scenario: `function` in `source`; `needs` are abilities a sandbox must have; `last` its last outcome."""
+
+    name: str
+    hypothesis: str
+    source: str
+    function: str
+    needs: tuple[str, ...] = ()
+    last: str = "never run"
+
+    @property
+    def node(self) -> str:
+        """Its pytest node id."""
+        return f"{self.source}::{self.function}"
+
+    def __str__(self) -> str:
+        needs = ", ".join(self.needs) or "nothing special"
+        return f"{self.name}\n  {self.hypothesis}\n  needs {needs}; last verdict: {self.last}"
+
+
+def scenarios(folder: Path, runs: Path) -> tuple[Entry, ...]:
+    """Every test function in `folder`/test_*.py that takes `run`. A file that can't be parsed raises UsageError."""
+    return tuple(entry for path in sorted(folder.glob("test_*.py")) for entry in _in_file(path, runs))
+
+
+def find(folder: Path, names: Sequence[str], runs: Path = Path("runs")) -> tuple[Entry, ...]:
+    """The scenarios called `names` (dashes or underscores). Raises UsageError naming every unknown one."""
+    known = {entry.name: entry for entry in scenarios(folder, runs)}
+    wanted = [name.removeprefix("test_").replace("-", "_") for name in names]
+    problems = []
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"{name}: no such scenario" + (f"; did you mean {near[0]}?" if near else ""))
+    if problems:
+        hint = f"`gameday list` shows those in {folder}/" if known else f"there are no scenarios in {folder.resolve()}"
+        raise UsageError("these scenarios can't be run", problems=problems, hint=hint)
+    return tuple(known[name] for name in wanted)
+
+
+def _in_file(path: Path, runs: Path) -> Iterator[Entry]:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, UnicodeDecodeError) as cause:
+        raise UsageError(f"{path} can't be read as Python: {cause}") from cause
+    for node in tree.body:
+        takes = [argument.arg for argument in node.args.args] if isinstance(node, ast.FunctionDef) else []
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and "run" in takes:
+            name = node.name.removeprefix("test_")
+            yield Entry(
+                name=name,
+                hypothesis=" ".join((ast.get_docstring(node) or "").split()),
+                source=str(path),
+                function=node.name,
+                needs=_needs(node),
+                last=_last(runs / name),
+            )
+
+
+def _needs(function: ast.FunctionDef) -> tuple[str, ...]:
+    """The abilities of every fault of ours that the function names."""
+    used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+    kinds = [getattr(faults, name) for name in sorted(used) if name in faults.__all__ and name[0].isupper()]
+    return tuple(dict.fromkeys(ability.__name__ for kind in kinds for ability in getattr(kind, "needs", ())))
+
+
+def _last(folder: Path) -> str:
+    try:
+        verdict = json.loads((folder / LATEST / VERDICT).read_text())
+        return str(verdict["outcome"])
+    except FileNotFoundError:
+        return "never run"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "unreadable"

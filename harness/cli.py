@@ -1,0 +1,220 @@
+"""The command line. Thin: each command says what to do, prints what came of it, and chooses the exit status.
+
+Exit status: 0 PASS, 1 FAIL, 2 usage or configuration, 3 UNKNOWN, 4 INVALID, 5 ERROR; of several scenarios the worst.
+With --json, standard output is JSON alone; prose goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.errors import HarnessError, UsageError
+from harness.model.verdict import Control
+from harness.settings import DEFAULT_SCALE, Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Prove that an incident runbook works, by experiment.")
+runbook_app = typer.Typer(no_args_is_help=True, help="Look into a runbook.")
+app.add_typer(runbook_app, name="runbook")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+ComposeOption = Annotated[Path, typer.Option("--compose", "-f", help="The topology: a compose file.")]
+RuntimeOption = Annotated[str, typer.Option("--runtime", help="auto, compose or processes.")]
+ScaleOption = Annotated[float, typer.Option("--time-scale", help="Divide observation time by this; 1 is real time.")]
+RunsOption = Annotated[Path, typer.Option("--runs", help="The folder of run folders.")]
+COMPOSE = Path("docker-compose.yml")
+RUNS = Path("runs")
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Show each part: found where, which version, or how to get it; and what this machine can run."""
+    from harness.doctor import diagnose
+
+    found = diagnose()
+    _show(found.as_json() if as_json else str(found), as_json)
+
+
+@app.command()
+def up(
+    compose: ComposeOption = COMPOSE,
+    runtime: RuntimeOption = "auto",
+    time_scale: ScaleOption = 1.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Start the sandbox by itself, to explore it; it stays until `gameday down`."""
+    from harness import session
+
+    status = session.up(Settings(compose=compose, runtime=_runtime(runtime), time_scale=time_scale), say=_say)
+    _show([_plain(service) for service in status] if as_json else session.table(status), as_json)
+
+
+@app.command()
+def down(name: Annotated[str, typer.Argument(help="Which sandbox; all that `up` started if left out.")] = "") -> None:
+    """End a sandbox that `gameday up` started, and remove all it left."""
+    from harness import session
+
+    ended = session.down(name)
+    _say("\n".join(f"{one}: ended" for one in ended) or "no sandbox is up")
+
+
+@app.command()
+def status(as_json: JsonOption = False) -> None:
+    """Name every service of every sandbox on this machine: address, pid or container, state."""
+    from harness import session
+
+    found = session.status()
+    if as_json:
+        _show({name: [_plain(service) for service in services] for name, services in found.items()}, as_json)
+    else:
+        _show("\n\n".join(f"{name}\n{session.table(s)}" for name, s in found.items()) or "no sandbox is up", False)
+
+
+@app.command(name="list")
+def list_scenarios(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None:
+    """List the scenarios: hypothesis, what they need, last verdict."""
+    from harness.catalogue import scenarios
+
+    found = scenarios(Path("scenarios"), runs)
+    if as_json:
+        _show([_plain(entry) for entry in found], True)
+    else:
+        _show("\n\n".join(map(str, found)) or "no scenarios here: there is no scenarios/test_*.py", False)
+
+
+@app.command()
+def run(
+    names: Annotated[list[str], typer.Argument(help="Scenarios, as `gameday list` names them.")],
+    compose: ComposeOption = COMPOSE,
+    runtime: RuntimeOption = "auto",
+    time_scale: ScaleOption = DEFAULT_SCALE,
+    control: Annotated[str, typer.Option(help="Leave something out: none, no-fault or no-mitigation.")] = "none",
+    repeat: Annotated[int, typer.Option(min=1, max=1000, help="Run each this often.")] = 1,
+    seed: Annotated[int, typer.Option(help="Makes load and draws repeatable.")] = 1,
+    runs: RunsOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Run scenarios, and say by the exit status what they came to."""
+    from harness.catalogue import find
+    from harness.running import run_scenarios
+
+    settings = Settings(
+        compose=compose,
+        runtime=_runtime(runtime),
+        time_scale=time_scale,
+        control=_control(control),
+        seed=seed,
+        runs=runs,
+    )
+    done = run_scenarios(find(Path("scenarios"), names), settings, repeat=repeat, quiet=as_json)
+    if as_json:
+        _show(done.as_json(), True)
+    raise typer.Exit(done.exit_code)
+
+
+@app.command()
+def judge(
+    folder: Annotated[Path, typer.Argument(help="A run's folder, such as runs/llm_outage/latest.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a recorded run again, offline, on any machine."""
+    from harness.rejudge import judge_folder
+
+    judgement, text = judge_folder(folder)
+    if as_json:
+        sys.stdout.write(text)
+    else:
+        from reports.console import summary
+
+        _show(summary(judgement, folder, sys.stdout.isatty()), False)
+    raise typer.Exit(judgement.outcome.exit_code)
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    form: Annotated[str, typer.Option("--format", "-F", help="html, md, json or junit.")] = "html",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file, or a folder for several runs.")] = None,
+) -> None:
+    """Write the report of recorded runs."""
+    from harness.rejudge import write_reports
+
+    for path in write_reports(folders, form, output):
+        _show(str(path), False)
+
+
+@runbook_app.command()
+def outline(
+    file: Annotated[Path | None, typer.Argument(help="A Markdown runbook; the topology's own if left out.")] = None,
+    compose: ComposeOption = COMPOSE,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the stable id of each command of a runbook: what scenarios and steps.yml refer to."""
+    from harness.rejudge import outline_of
+
+    text, plain = outline_of(file, compose)
+    _show(plain if as_json else text, as_json)
+
+
+@app.command()
+def rollback() -> None:
+    """Undo whatever a dead run left: heal its faults, end its processes, remove its files."""
+    from harness.rollback import rollback as undo
+
+    done = undo()
+    _say(str(done))
+    raise typer.Exit(0 if done.clean else 5)
+
+
+def main() -> None:
+    """The entry point: one clear message and the exit status of the error, never a traceback."""
+    with _said_plainly():
+        app(standalone_mode=True)
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    try:
+        yield
+    except HarnessError as problem:
+        sys.stderr.write(f"gameday: {problem}\n")
+        raise SystemExit(problem.exit_code) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("gameday: interrupted; everything it started is ended\n")
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # the reader of our output has gone: nothing to tell anyone
+        raise SystemExit(141) from None
+
+
+def _runtime(name: str) -> Any:
+    from harness.settings import RUNTIMES
+
+    if name not in RUNTIMES:
+        raise UsageError(f"--runtime {name}: choose one of {', '.join(RUNTIMES)}")
+    return name
+
+
+def _control(name: str) -> Control:
+    if name not in set(Control):
+        raise UsageError(f"--control {name}: choose one of {', '.join(Control)}")
+    return Control(name)
+
+
+def _show(what: Any, as_json: bool) -> None:
+    sys.stdout.write(json.dumps(what, indent=1, ensure_ascii=False) + "\n" if as_json else f"{what}\n")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _plain(value: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(type(value)).dump_python(value, mode="json")

@@ -1,0 +1,42 @@
+"""Fault: something bad that can be done to a sandbox, proven to be in force, and undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+from harness.model.record import Receipt
+
+
+class Fault(Protocol):
+    """Settings only (a frozen dataclass); the sandbox comes in with every call.
+
+    `kind` is a Literal that names the class, so that the journal can bring the fault back after a crash.
+    `needs` lists the abilities of `harness.sandbox.base` that a sandbox must have.
+    """
+
+    needs: ClassVar[tuple[type, ...]]
+
+    @property
+    def kind(self) -> str: ...
+
+    def problems(self, sandbox: Any) -> Sequence[str]:
+        """Everything that keeps this fault from working on `sandbox`, in plain words; empty if nothing does."""
+        ...
+
+    def inject(self, sandbox: Any) -> None:
+        """Put it in. Raises InjectFailed."""
+        ...
+
+    def heal(self, sandbox: Any) -> None:
+        """Take it out. Safe to call twice, and after an inject that failed half-way. Raises HealFailed."""
+        ...
+
+    def receipt(self, sandbox: Any, at: float) -> Receipt:
+        """What an independent probe sees now: in force or not, and its size against the intention. Never raises."""
+        ...
+
+    def traffic(self, sandbox: Any) -> int | None:
+        """A count that grows while the system under test uses what this fault breaks (bytes on a link, say), or
+        None where no such count exists. Raises SandboxError where it can't be read."""
+        ...

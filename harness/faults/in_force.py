@@ -1,0 +1,84 @@
+"""In force: the claim that a fault took hold, on a path that carries traffic, and stayed until it was healed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from harness.model.record import FaultRecord, Receipt, Record
+from harness.model.units import say_duration
+from harness.model.verdict import Control, Outcome, Verdict
+
+# Receipts are taken about once a second; a longer silence leaves a stretch in which nobody looked.
+LONGEST_SILENCE = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultInForce:
+    """The fault took hold, on a path that the system uses, and stayed until it was healed. If not: INVALID."""
+
+    window: str
+    kind: Literal["fault.in_force"] = "fault.in_force"
+
+    @property
+    def claim(self) -> str:
+        return f"the fault was in force all through {self.window}"
+
+    def red_under(self, record: Record) -> frozenset[Control]:
+        return frozenset()
+
+    def judge(self, record: Record) -> Verdict:
+        fault = fault_of(record, self.window)
+        trouble = _trouble(fault) if fault else "no such fault was recorded"
+        evidence = tuple(receipt_line(receipt, fault) for receipt in _telling(fault)) if fault else ()
+        if trouble:
+            return Verdict(claim=self.claim, outcome=Outcome.INVALID, observed=trouble, evidence=evidence)
+        assert fault is not None
+        observed = f"{len(fault.during)} receipts, the last: {fault.during[-1].measured}"
+        return Verdict(claim=self.claim, outcome=Outcome.PASS, observed=observed, evidence=evidence)
+
+
+def fault_of(record: Record, window: str) -> FaultRecord | None:
+    return next((fault for fault in record.faults if fault.window == window), None)
+
+
+def _trouble(fault: FaultRecord) -> str:
+    """Why the fault can't be believed, or an empty string."""
+    if fault.injected_at is None:
+        return fault.problem or "it was never injected"
+    if not fault.before or any(receipt.in_force is not False for receipt in fault.before):
+        return "the link was not whole before the fault: " + (fault.before[-1].measured if fault.before else "no probe")
+    if not fault.during:
+        return "nobody saw it in force"
+    lost = next((receipt for receipt in fault.during if not receipt.in_force), None)
+    if lost is not None:
+        said = "could not be seen" if lost.in_force is None else "was not in force"
+        return f"it {said} {say_duration(lost.at - fault.injected_at)} after its injection: {lost.measured}"
+    instants = [fault.injected_at, *(r.at for r in fault.during), fault.healed_at or fault.during[-1].at]
+    silence = max(later - earlier for earlier, later in pairwise(instants))
+    slowest = max(float(r.details.get("took") or 0) for r in fault.during)  # a probe of a slow link is itself slow
+    if silence > LONGEST_SILENCE + slowest:
+        return f"nobody looked at it for {say_duration(silence)}"
+    return _unused(fault)
+
+
+def _unused(fault: FaultRecord) -> str:
+    """A fault on a path that carries no traffic is no fault: the system went another way, or nobody used it."""
+    for receipt in (*fault.before, *fault.after):
+        if receipt.details.get("traffic") == 0:
+            when = "before" if receipt in fault.before else "after"
+            return f"no traffic passed there {when} the fault: it is unused or by-passed"
+    return ""
+
+
+def _telling(fault: FaultRecord | None) -> list[Receipt]:
+    if fault is None:
+        return []
+    odd = [receipt for receipt in fault.during if not receipt.in_force]
+    return [*fault.before, *fault.during[:1], *odd[:3], *fault.during[-1:], *fault.after[-1:]]
+
+
+def receipt_line(receipt: Receipt, fault: FaultRecord | None) -> str:
+    since = receipt.at - fault.injected_at if fault and fault.injected_at is not None else 0.0
+    return f"{since:+.2f} s: intended {receipt.intended}, measured {receipt.measured}"

@@ -1,0 +1,111 @@
+"""Judge: a record in, a judgement out. Pure: the same record gives the same verdicts on any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from harness.alerts.checks import Delivered, Fires, Resolves, StaysQuiet
+from harness.alerts.detection import detections
+from harness.faults.gone import FaultGone
+from harness.faults.in_force import FaultInForce
+from harness.load.checks import LoadKeptUp
+from harness.mitigations.checks import StepWorked
+from harness.model.check import Check
+from harness.model.judgement import Judgement, Time
+from harness.model.record import Record
+from harness.model.units import say_duration
+from harness.model.verdict import Outcome, Verdict, worst
+from harness.slo.objective import During, RecoveredWithin
+
+# A wall clock that moved more than this during a run makes Prometheus' instants incomparable with ours (seconds).
+LARGEST_DRIFT = 0.5
+
+AnyCheck = Annotated[
+    Fires
+    | Delivered
+    | Resolves
+    | StaysQuiet
+    | During
+    | RecoveredWithin
+    | FaultInForce
+    | FaultGone
+    | LoadKeptUp
+    | StepWorked,
+    Field(discriminator="kind"),
+]
+_CHECK: TypeAdapter[Check] = TypeAdapter(AnyCheck)
+
+
+def encode_check(check: Check) -> Mapping[str, Any]:
+    """A check as JSON values, with its `kind`: what a record keeps."""
+    plain: Mapping[str, Any] = TypeAdapter(type(check)).dump_python(check, mode="json")
+    return plain
+
+
+def judge(record: Record) -> Judgement:
+    """Judge every claim of `record`: first those that every run makes (the experiment was sound), then its own."""
+    verdicts = [_verdict(check, record) for check in _soundness(record)]
+    verdicts += [_clock(record)] if abs(record.clock_drift) > LARGEST_DRIFT else []
+    verdicts += [_decoded(plain, record) for plain in record.checks]
+    if record.error:
+        verdicts.append(Verdict(claim="the run went through", outcome=Outcome.ERROR, observed=record.error))
+    elif not record.checks:
+        nothing = "the scenario never called run.verify with a claim"
+        verdicts.append(Verdict(claim="something was claimed", outcome=Outcome.UNKNOWN, observed=nothing))
+    return Judgement(
+        scenario=record.scenario.name,
+        outcome=worst(verdict.outcome for verdict in verdicts),
+        verdicts=tuple(verdicts),
+        times=times(record),
+        findings=tuple(f"{step.name}: {step.finding}" for step in record.steps if step.finding),
+    )
+
+
+def _soundness(record: Record) -> Iterator[Check]:
+    for fault in record.faults:
+        if not fault.skipped:
+            yield FaultInForce(window=fault.window)
+            yield FaultGone(window=fault.window)
+    for load in record.loads:
+        yield LoadKeptUp(window=load.window)
+    for step in record.steps:
+        if not step.skipped:
+            yield StepWorked(window=step.window)
+
+
+def _verdict(check: Check, record: Record) -> Verdict:
+    try:
+        verdict = check.judge(record)
+    except Exception as problem:  # a check that breaks has proven nothing, and must not take the others with it
+        return Verdict(claim=check.claim, outcome=Outcome.ERROR, observed=f"the check itself broke: {problem!r}")
+    if verdict.outcome is Outcome.PASS and record.control in check.red_under(record):
+        said = f"stayed green under --control {record.control}: this claim can't fail ({verdict.observed})"
+        return replace(verdict, outcome=Outcome.INVALID, observed=said, vacuous=True)
+    return verdict
+
+
+def _decoded(plain: Mapping[str, Any], record: Record) -> Verdict:
+    try:
+        check = _CHECK.validate_python(dict(plain))
+    except ValidationError as problem:
+        said = f"not a check known to this version: {problem.errors()[0]['msg']}"
+        return Verdict(claim=str(plain.get("kind", "?")), outcome=Outcome.ERROR, observed=said)
+    return _verdict(check, record)
+
+
+def _clock(record: Record) -> Verdict:
+    moved = f"it moved by {say_duration(abs(record.clock_drift))}"
+    limit = say_duration(LARGEST_DRIFT)
+    return Verdict(claim="the machine's clock ran evenly", outcome=Outcome.UNKNOWN, observed=moved, limit=limit)
+
+
+def times(record: Record) -> Mapping[str, Time]:
+    """The chain's times that this record can tell, by name: detection and its parts, mitigation, recovery."""
+    return {}
+
+
+__all__: Sequence[str] = ("encode_check", "judge", "times")

@@ -1,0 +1,72 @@
+"""Progress: what people see while a run is on: each event on a line, and a line that says what is waited for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TextIO
+
+from harness.model.timeline import Event
+from harness.model.units import say_duration
+
+# Without a terminal, a waiting line this often (wall seconds): a CI log should show life, not scroll.
+QUIET_INTERVAL = 5.0
+SHOWN = {
+    "observe.began": "observing",
+    "fault.injected": "fault in",
+    "fault.healed": "fault out",
+    "fault.heal-failed": "HEAL FAILED",
+    "step.began": "step",
+    "step.finding": "finding",
+    "wait.met": "seen",
+    "wait.gave-up": "not seen",
+    "run.abandoned": "ABANDONED",
+    "sandbox.ready": "sandbox ready",
+}
+
+
+class ConsoleProgress:
+    """Writes to a stream, at best a terminal. Times shown are runbook time since the run began."""
+
+    def __init__(
+        self, scale: float, *, stream: TextIO | None = None, around: Callable[[Callable[[], None]], None] | None = None
+    ) -> None:
+        self._scale = scale
+        self._stream = stream or sys.stderr
+        self._live = self._stream.isatty()
+        self._around = around or (lambda write: write())
+        self._last = float("-inf")
+        self._phase = ""
+
+    def event(self, elapsed: float, event: Event) -> None:
+        word = SHOWN.get(event.kind)
+        if word:
+            self._write(f"{self._at(elapsed)}  {word:13} {event.subject}\n")
+
+    def waiting(self, phase: str, elapsed: float, expected: float, status: str) -> None:
+        due = 0.2 if self._live else QUIET_INTERVAL
+        if phase == self._phase and 0 <= elapsed - self._last < due:
+            return
+        if phase != self._phase and not self._live:  # the event has just said so
+            self._phase, self._last = phase, elapsed
+            return
+        self._phase, self._last = phase, elapsed
+        times = f"{say_duration(self._runbook(elapsed))} of {say_duration(self._runbook(expected))}"
+        line = f"           {phase}: {times} | {status}"
+        self._write(f"\r\x1b[2K{line[:150]}\r" if self._live else f"{line}\n")
+
+    def _at(self, elapsed: float) -> str:
+        clear = "\r\x1b[2K" if self._live else ""
+        whole = int(self._runbook(elapsed).total_seconds())
+        return f"{clear}{whole // 60:5d}:{whole % 60:02d}"
+
+    def _runbook(self, wall: float) -> timedelta:
+        return timedelta(seconds=round(wall * self._scale, 1))
+
+    def _write(self, text: str) -> None:
+        def write() -> None:
+            self._stream.write(text)
+            self._stream.flush()
+
+        self._around(write)

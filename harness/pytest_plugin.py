@@ -1,0 +1,175 @@
+"""The pytest plugin: gameday's options, and the fixture `run` with which a test becomes a scenario."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+if TYPE_CHECKING:  # the harness itself is imported when a scenario asks for it: every other test run stays light
+    from harness.model.judgement import Judgement
+    from harness.run import Run
+    from harness.settings import Settings
+
+
+@dataclass(slots=True)
+class Results:
+    """What this test session's scenarios came to: judgements with their folders, and configuration problems."""
+
+    judged: list[tuple[Judgement, Path]] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+
+RESULTS = pytest.StashKey[Results]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("gameday", "gameday: incident runbooks, proven by experiment")
+    group.addoption("--runtime", default="auto", help="where the sandbox runs: auto, compose or processes")
+    group.addoption("--time-scale", type=float, default=None, metavar="N", help="divide observation time by N (60)")
+    group.addoption("--control", default="none", help="leave something out: no-fault or no-mitigation")
+    group.addoption("--seed", type=int, default=1, help="makes load and draws repeatable (1)")
+    group.addoption("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run folders go (runs)")
+    group.addoption(
+        "--compose", type=Path, default=Path("docker-compose.yml"), metavar="FILE", help="the sandbox's topology"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[RESULTS] = Results()
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """One run of this test's scenario, on a sandbox of its own."""
+    from harness.errors import UsageError
+    from harness.model.record import Scenario
+    from harness.session import open_run
+
+    results = request.config.stash[RESULTS]
+    function = cast("pytest.Function", request.node)
+    scenario = Scenario(
+        name=scenario_name(function.originalname),
+        hypothesis=" ".join((function.obj.__doc__ or "").split()),
+        source=_relative(function.path, request.config.rootpath),
+    )
+    try:
+        with open_run(_settings(request.config), scenario, _progress(request)) as live:
+            yield live
+            if live.judgement is not None:
+                results.judged.append((live.judgement, live.folder))
+    except UsageError as problem:
+        results.unusable.append(str(problem))
+        raise
+
+
+def scenario_name(function: str) -> str:
+    """`test_llm_outage` -> `llm_outage`: the name used on the command line and for the run's folder."""
+    return function.removeprefix("test_")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A scenario that breaks off is judged as well, on what it recorded until then: its outcome is ERROR."""
+    try:
+        return (yield)
+    except BaseException as problem:
+        _conclude_broken(item, problem)
+        raise
+    else:  # pragma: no cover - `return` above
+        pass
+
+
+def _conclude_broken(item: pytest.Item, problem: BaseException) -> None:
+    live: Run | None = getattr(item, "funcargs", {}).get("run")
+    if live is None or not hasattr(live, "conclude"):
+        return
+    from harness.errors import UsageError
+
+    results = item.config.stash[RESULTS]
+    if isinstance(problem, UsageError):
+        results.unusable.append(str(problem))
+    elif live.judgement is None:
+        live.conclude(checks=[], error=f"{type(problem).__name__}: {problem}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a reader needs of a failed scenario is the verdict or the hint, not where in our code it was raised."""
+    report = yield
+    if call.excinfo is not None and "run" in getattr(item, "fixturenames", ()):
+        from harness.errors import HarnessError
+        from harness.run import NotProven
+
+        if isinstance(call.excinfo.value, NotProven | HarnessError):
+            report.longrepr = str(call.excinfo.value)
+            if isinstance(call.excinfo.value, HarnessError):
+                item.config.stash[RESULTS].broken.append(str(call.excinfo.value))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    results = config.stash[RESULTS]
+    if not results.judged:
+        return
+    from reports.console import summary
+
+    for judgement, folder in results.judged:
+        terminalreporter.write_line("")
+        for line in summary(judgement, folder, terminalreporter.isatty).splitlines():
+            terminalreporter.write_line(line)
+
+
+def _settings(config: pytest.Config) -> Settings:
+    from harness.errors import UsageError
+    from harness.model.verdict import Control
+    from harness.settings import DEFAULT_SCALE, RUNTIMES, Settings
+
+    option: argparse.Namespace = config.option
+    problems = []
+    if option.runtime not in RUNTIMES:
+        problems.append(f"--runtime {option.runtime}: choose one of {', '.join(RUNTIMES)}")
+    if option.control not in set(Control):
+        problems.append(f"--control {option.control}: choose one of {', '.join(Control)}")
+    scale = DEFAULT_SCALE if option.time_scale is None else option.time_scale
+    if not 1 <= scale <= 1000:
+        problems.append(f"--time-scale {scale:g}: choose a number between 1 (real time) and 1000")
+    if problems:
+        raise UsageError("these options can't be used", problems=problems)
+    return Settings(
+        compose=option.compose,
+        runtime=option.runtime,
+        time_scale=scale,
+        control=Control(option.control),
+        seed=option.seed,
+        runs=option.runs,
+    )
+
+
+def _progress(request: pytest.FixtureRequest) -> Any:
+    from harness.progress import ConsoleProgress
+
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def around(write: Callable[[], None]) -> None:
+        if capture is None:
+            write()
+            return
+        with capture.global_and_fixture_disabled():
+            write()
+
+    scale = request.config.option.time_scale
+    from harness.settings import DEFAULT_SCALE
+
+    return ConsoleProgress(scale or DEFAULT_SCALE, around=around)
+
+
+def _relative(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -1,0 +1,65 @@
+"""Rejudge: what can be done with a recorded run, or a runbook, without any system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import store
+from harness.errors import UsageError
+from harness.judge import judge
+from harness.load.driver import read_samples
+from harness.model.judgement import Judgement
+from harness.model.record import Record
+from harness.runbook.parse import read_runbook
+from harness.sandbox.topology import read_topology
+from reports import html, junit, markdown
+
+FORMS: Mapping[str, tuple[str, Any]] = {
+    "html": ("report.html", html.render),
+    "md": ("report.md", markdown.render),
+    "junit": ("junit.xml", junit.render),
+}
+
+
+def judge_folder(folder: Path) -> tuple[Judgement, str]:
+    """The judgement on the run recorded in `folder`, and the text of its verdict.json."""
+    judgement = judge(store.load(folder, read_samples))
+    return judgement, store.verdict_json(judgement)
+
+
+def render(form: str, record: Record, judgement: Judgement) -> str:
+    """The report of one run in one of `FORMS`, or its verdict for `json`."""
+    if form == "json":
+        return store.verdict_json(judgement)
+    text: str = FORMS[form][1](record, judgement)
+    return text
+
+
+def write_reports(folders: Sequence[Path], form: str, output: Path | None) -> Iterator[Path]:
+    """Write one report for each folder: into it, or to `output` (a folder where there are several)."""
+    if form != "json" and form not in FORMS:
+        raise UsageError(f"--format {form}: choose one of {', '.join([*FORMS, 'json'])}")
+    name = store.VERDICT if form == "json" else FORMS[form][0]
+    for folder in folders:
+        record = store.load(folder, read_samples)
+        path = folder / name if output is None else output
+        if output is not None and (len(folders) > 1 or output.is_dir()):
+            output.mkdir(parents=True, exist_ok=True)
+            path = output / f"{record.scenario.name}-{record.run_id}{Path(name).suffix}"
+        store.write_whole(path, render(form, record, judge(record)))
+        yield path
+
+
+def outline_of(file: Path | None, compose: Path) -> tuple[str, Any]:
+    """The outline of a runbook as text and as plain values."""
+    import os
+
+    if file is None:
+        settings = read_topology(compose, os.environ).gameday
+        file = settings.runbook if settings else None
+    if file is None:
+        raise UsageError("no runbook was named", hint=f"give a Markdown file, or set x-gameday.runbook in {compose}")
+    runbook = read_runbook(file)
+    return runbook.outline(), [{"id": c.id, "line": c.line, "command": c.text} for c in runbook.commands]

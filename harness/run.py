@@ -1,0 +1,415 @@
+"""Run: the conductor of one scenario. It acts and records; it never decides whether things went well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, Protocol
+
+from harness.clock import Clock, wall_seconds
+from harness.errors import HarnessError, UsageError
+from harness.faults import Fault, decode, encode
+from harness.judge import encode_check
+from harness.model.check import Check
+from harness.model.judgement import Judgement
+from harness.model.load import Arrivals
+from harness.model.record import AlertEvidence, FaultRecord, LoadRecord, Receipt, Record, Scenario, StepRecord
+from harness.model.timeline import Event, Scalar, Span, SpanKind, Window
+from harness.model.units import say_duration
+from harness.model.verdict import Control, Outcome
+from harness.sandbox.base import Sandbox, require
+
+# How often (wall seconds) a fault is looked at while it has to be in force, and how often a wait looks up.
+RECEIPT_INTERVAL = 1.0
+TICK = 0.1
+# How long (wall seconds) we watch a path for traffic before we call it unused.
+TRAFFIC_PATIENCE = 5.0
+
+
+class Condition(Protocol):
+    """A state of an alert that can be waited for."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+
+    @property
+    def state(self) -> str: ...
+
+
+class Alerts(Protocol):
+    """The watched alerts while the run is on; see `harness.alerts.watch`."""
+
+    def holds(self, condition: Condition) -> bool:
+        """Whether it holds now; False where nobody knows."""
+        ...
+
+    def blind(self) -> str:
+        """Why waiting for an alert has become pointless (Prometheus gone for long, say), or an empty string."""
+        ...
+
+    def summary(self) -> str:
+        """The alerts' states in a few words, for people who wait."""
+        ...
+
+    def collect(self, began: float, ended: float) -> AlertEvidence: ...
+
+
+class RunningLoad(Protocol):
+    """Load that is on; see `harness.load.driver`."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    @property
+    def record(self) -> LoadRecord:
+        """Its record, once it has ended."""
+        ...
+
+    def summary(self) -> str: ...
+
+
+class Loads(Protocol):
+    """Where load comes from."""
+
+    def start(self, plan: Arrivals, window: str) -> RunningLoad: ...
+
+    def stop(self, load: RunningLoad) -> None:
+        """Let it drain and end; safe to call on one that is dead."""
+        ...
+
+
+class Operator(Protocol):
+    """Whoever performs the runbook's steps."""
+
+    def problems(self, steps: Sequence[str]) -> Sequence[str]: ...
+
+    def perform(self, step: str, window: str) -> StepRecord: ...
+
+    def taking_back(self, step: str) -> Sequence[str]:
+        """The steps that take `step` back, in their order."""
+        ...
+
+    def skip(self, step: str, window: str) -> StepRecord:
+        """The record of a step that a control leaves out."""
+        ...
+
+
+class Promises(Protocol):
+    """The journal on disk: an undo is promised before the harm is done."""
+
+    def promise(self, undo: Mapping[str, Any]) -> str: ...
+
+    def kept(self, promise: str) -> None: ...
+
+
+class Progress(Protocol):
+    """Where people see what is going on."""
+
+    def event(self, elapsed: float, event: Event) -> None: ...
+
+    def waiting(self, phase: str, elapsed: float, expected: float, status: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cast:
+    """All that a run acts with. Each is a seam with a fake in `harness.testing`."""
+
+    sandbox: Sandbox
+    clock: Clock
+    alerts: Alerts
+    loads: Loads
+    operator: Operator
+    journal: Promises
+    progress: Progress
+    conclude: Callable[[Record], Judgement]
+    """Save the record, judge it, write the reports."""
+
+
+@dataclass(slots=True)
+class _Story:
+    """What has been recorded so far; append only."""
+
+    windows: list[Span] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    faults: list[FaultRecord] = field(default_factory=list)
+    steps: list[StepRecord] = field(default_factory=list)
+    loads: list[LoadRecord] = field(default_factory=list)
+
+
+class NotProven(AssertionError):
+    """The scenario's claims were judged and the outcome is not PASS; `judgement` has every verdict."""
+
+    def __init__(self, judgement: Judgement) -> None:
+        super().__init__("\n".join(map(str, judgement.verdicts)))
+        self.judgement = judgement
+
+
+class Run:
+    """One scenario, while it runs. Scenarios call its methods in the order of their story and end with `verify`."""
+
+    def __init__(self, cast: Cast, *, scenario: Scenario, run_id: str, control: Control, seed: int) -> None:
+        self._cast = cast
+        self._scenario = scenario
+        self._run_id = run_id
+        self._control = control
+        self._seed = seed
+        self._story = _Story()
+        self._began = cast.clock.now()
+        self._load: RunningLoad | None = None
+        self._fault_trouble = ""
+        self._hopeless = ""
+        self.judgement: Judgement | None = None
+
+    # -- what a scenario says ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def load(self, plan: Arrivals, name: str = "load") -> Iterator[Window]:
+        """Users arrive as `plan` says until the block ends. One load at a time."""
+        if self._load is not None:
+            raise UsageError("load is on already", hint="add the plans up and open one load")
+        if problems := plan.problems():
+            raise UsageError(f"the load plan {plan} can't be followed", problems=problems)
+        with self._window(name, "load") as window:
+            load = self._load = self._cast.loads.start(plan, window.name)
+            try:
+                yield window
+                self._see_paths_in_use_again()
+            finally:
+                self._cast.loads.stop(load)
+                self._load = None
+                self._story.loads.append(load.record)
+
+    def observe(self, name: str, duration: timedelta) -> Window:
+        """Let `duration` of runbook time pass; the window it returns is what objectives are judged on."""
+        with self._window(name, "observe") as window:
+            self._pause(name, wall_seconds(duration, self._cast.clock), lambda: False)
+        return window
+
+    def wait_for(self, condition: Condition, *, at_most: timedelta) -> bool:
+        """Wait until `condition` holds, at most so long (runbook time). Giving up is no failure: `verify` judges."""
+        with self._window(f"wait for {condition}", "wait"):
+            limit = wall_seconds(at_most, self._cast.clock)
+            met = self._pause(f"waiting: {condition}", limit, lambda: self._cast.alerts.holds(condition))
+        self._event("wait.met" if met else "wait.gave-up", str(condition))
+        return met
+
+    @contextmanager
+    def fault(self, fault: Fault) -> Iterator[Window]:
+        """The fault is in force inside the block, and healed at its end whatever happens in it."""
+        require(self._cast.sandbox, *fault.needs)
+        if problems := fault.problems(self._cast.sandbox):
+            raise UsageError(f"the fault {fault} can't be injected", problems=problems)
+        name = self._unused(str(fault))
+        record = FaultRecord(window=name, description=str(fault), settings=encode(fault))
+        if self._control is Control.NO_FAULT:
+            self._story.faults.append(replace(record, skipped=True))
+            with self._window(name, "fault") as window:
+                yield window
+            return
+        with _FaultKeeper(self, fault, record) as keeper, self._window(name, "fault") as window:
+            keeper.inject()
+            with self._cast.clock.every(RECEIPT_INTERVAL, keeper.look):
+                yield window
+            keeper.look()
+
+    def mitigate(self, *steps: str) -> Window:
+        """Perform the runbook's steps, in this order, as its operators would. Returns the window of the last one."""
+        return self._perform(steps)
+
+    def restore(self, *steps: str) -> Window:
+        """Take back what `steps` did, by the runbook's own steps for it."""
+        return self._perform([back for step in steps for back in self._cast.operator.taking_back(step)])
+
+    def verify(self, *checks: Check) -> Judgement:
+        """Freeze the record and judge every claim at once. Raises NotProven where the outcome is not PASS."""
+        judgement = self.conclude(checks=[encode_check(check) for check in checks])
+        if judgement.outcome is not Outcome.PASS:
+            raise NotProven(judgement)
+        return judgement
+
+    # -- for the session -----------------------------------------------------------------------------------------
+
+    def conclude(self, *, checks: Sequence[Mapping[str, Any]], error: str = "") -> Judgement:
+        """Collect the evidence, freeze the record and hand it over to be saved and judged."""
+        clock, sandbox, story = self._cast.clock, self._cast.sandbox, self._story
+        ended = clock.now()
+        record = Record(
+            run_id=self._run_id,
+            scenario=self._scenario,
+            control=self._control,
+            time_scale=clock.scale,
+            seed=self._seed,
+            runtime=sandbox.runtime,
+            began=self._began,
+            ended=ended,
+            versions=dict(sandbox.versions),
+            windows=tuple(story.windows),
+            events=tuple(story.events),
+            faults=tuple(story.faults),
+            steps=tuple(story.steps),
+            loads=tuple(story.loads),
+            alerts=self._cast.alerts.collect(self._began, ended),
+            clock_drift=clock.drift(),
+            checks=tuple(checks),
+            error=error,
+        )
+        self.judgement = self._cast.conclude(record)
+        return self.judgement
+
+    # -- windows, events, waiting --------------------------------------------------------------------------------
+
+    def _unused(self, name: str) -> str:
+        taken = {span.name for span in self._story.windows} | {fault.window for fault in self._story.faults}
+        numbered = (name if n == 1 else f"{name} ({n})" for n in range(1, 10_000))
+        return next(candidate for candidate in numbered if candidate not in taken)
+
+    @contextmanager
+    def _window(self, name: str, kind: SpanKind) -> Iterator[Window]:
+        """A named stretch of the run. `observe` must be given a new name; the others are numbered."""
+        unused = self._unused(name)
+        if kind == "observe" and unused != name:
+            raise UsageError(f"two windows are called {name!r}", hint="give each a name that a report can show")
+        index = len(self._story.windows)
+        self._story.windows.append(Span(name=unused, kind=kind, began=self._cast.clock.now()))
+        self._event(f"{kind}.began", unused)
+        try:
+            yield Window(unused)
+        finally:
+            span = self._story.windows[index]
+            self._story.windows[index] = replace(span, ended=self._cast.clock.now())
+            self._event(f"{kind}.ended", unused)
+
+    def _event(self, kind: str, subject: str, **details: Scalar) -> None:
+        event = Event(at=self._cast.clock.now(), kind=kind, subject=subject, details=details)
+        self._story.events.append(event)
+        self._cast.progress.event(event.at - self._began, event)
+
+    def _pause(self, phase: str, limit: float, done: Callable[[], bool]) -> bool:
+        """Wait until `done` or for `limit` wall seconds; give up early once nothing can be proven any more."""
+        clock = self._cast.clock
+        began = clock.now()
+        while not (met := done()) and (elapsed := clock.now() - began) < limit and not self._pointless():
+            self._cast.progress.waiting(phase, elapsed, limit, self._status())
+            clock.sleep(min(TICK, limit - elapsed))
+        return met
+
+    def _pointless(self) -> bool:
+        """Whether this run has lost what it needs to prove anything; said once, then every wait ends at once."""
+        if not self._hopeless:
+            dead = "the load generator has died" if self._load is not None and not self._load.alive else ""
+            self._hopeless = dead or self._fault_trouble or self._cast.alerts.blind()
+            if self._hopeless:
+                self._event("run.abandoned", self._hopeless)
+        return bool(self._hopeless)
+
+    def _status(self) -> str:
+        load = self._load.summary() if self._load else "no load"
+        return f"{load} | {self._cast.alerts.summary()}"
+
+    # -- steps ---------------------------------------------------------------------------------------------------
+
+    def _perform(self, steps: Sequence[str]) -> Window:
+        operator = self._cast.operator
+        if problems := operator.problems(steps):
+            raise UsageError("the runbook has no such step", problems=problems, hint="see `gameday runbook outline`")
+        if not steps:
+            raise UsageError("no step was named")
+        for step in steps:
+            with self._window(step, "step") as window:
+                skipped = self._control is Control.NO_MITIGATION or self._pointless()
+                record = operator.skip(step, window.name) if skipped else operator.perform(step, window.name)
+            self._story.steps.append(record)
+            if record.finding:
+                self._event("step.finding", record.finding, accepted=record.accepted)
+        return window
+
+    # -- faults --------------------------------------------------------------------------------------------------
+
+    def _traffic_on(self, fault: Fault) -> int | None:
+        """How far the fault's traffic count grows while the system runs; 0 where the path is not used."""
+        clock, sandbox = self._cast.clock, self._cast.sandbox
+        first = fault.traffic(sandbox)
+        if first is None:
+            return None
+        until = clock.now() + TRAFFIC_PATIENCE
+        grown = 0
+        while not grown and clock.now() < until:
+            clock.sleep(TICK)
+            grown = (fault.traffic(sandbox) or 0) - first
+        return grown
+
+    def _see_paths_in_use_again(self) -> None:
+        """A path that is unused at the end was by-passed meanwhile: the fault did not hit what it claims to."""
+        for index, record in enumerate(self._story.faults):
+            if record.healed_at is None or self._hopeless:
+                continue
+            receipt = self._receipt(decode(record.settings), with_traffic=True)
+            self._story.faults[index] = replace(record, after=(*record.after, receipt))
+
+    def _receipt(self, fault: Fault, *, with_traffic: bool = False) -> Receipt:
+        clock = self._cast.clock
+        began = clock.now()
+        details: dict[str, Scalar] = {}
+        try:
+            if with_traffic:
+                details["traffic"] = self._traffic_on(fault)
+            began = clock.now()
+            receipt = fault.receipt(self._cast.sandbox, began)
+        except Exception as problem:  # whatever a probe dies of, the answer is that nobody knows
+            receipt = Receipt(at=began, in_force=None, intended=str(fault), measured=f"the probe failed: {problem!r}")
+        return replace(receipt, details={**receipt.details, **details, "took": round(clock.now() - began, 3)})
+
+
+class _FaultKeeper:
+    """Keeps one fault's record, and the promise to heal it."""
+
+    def __init__(self, run: Run, fault: Fault, record: FaultRecord) -> None:
+        self._run = run
+        self._fault = fault
+        self._record = record
+        self._during: list[Receipt] = []
+        self._undo = ExitStack()
+
+    def __enter__(self) -> _FaultKeeper:
+        before = self._run._receipt(self._fault, with_traffic=True)
+        self._record = replace(self._record, before=(before,))
+        return self
+
+    def inject(self) -> None:
+        cast = self._run._cast
+        promise = cast.journal.promise(encode(self._fault))
+        self._undo.callback(self._heal, promise)
+        self._record = replace(self._record, injected_at=cast.clock.now())
+        self._fault.inject(cast.sandbox)
+        self._run._event("fault.injected", str(self._fault))
+
+    def look(self) -> None:
+        receipt = self._run._receipt(self._fault)
+        self._during.append(receipt)
+        if not receipt.in_force:
+            self._run._fault_trouble = f"the fault is not in force: {receipt.measured}"
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._undo.close()
+        finally:
+            self._run._story.faults.append(replace(self._record, during=tuple(self._during)))
+
+    def _heal(self, promise: str) -> None:
+        cast = self._run._cast
+        try:
+            self._fault.heal(cast.sandbox)
+        except HarnessError as problem:
+            self._record = replace(self._record, problem=str(problem))
+            self._run._event("fault.heal-failed", str(problem))
+            return
+        after = self._run._receipt(self._fault)
+        self._record = replace(self._record, healed_at=cast.clock.now(), after=(after,))
+        if after.in_force is False:
+            cast.journal.kept(promise)
+        self._run._event("fault.healed", str(self._fault))

@@ -1,0 +1,78 @@
+"""Running: `gameday run` is pytest on the chosen scenarios, with our exit status instead of pytest's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.catalogue import Entry
+from harness.errors import UsageError
+from harness.model.judgement import Judgement
+from harness.model.verdict import Outcome, worst
+from harness.pytest_plugin import RESULTS, Results
+from harness.settings import Settings
+from harness.store import verdict_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What the scenarios came to. `expected` is how many had to be judged: fewer is never a pass."""
+
+    judged: tuple[tuple[Judgement, Path], ...]
+    expected: int
+    unusable: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        outcomes = [judgement.outcome for judgement, _ in self.judged]
+        if self.unusable and not self.judged:
+            return UsageError.exit_code
+        if len(outcomes) < self.expected:
+            outcomes.append(Outcome.ERROR)
+        return worst(outcomes).exit_code
+
+    def as_json(self) -> list[Any]:
+        return [{"run": str(folder), **json.loads(verdict_json(judgement))} for judgement, folder in self.judged]
+
+
+class _Keep:
+    """Takes the results over from pytest's config when its session ends."""
+
+    results = Results()
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self.results = session.config.stash[RESULTS]
+
+
+def run_scenarios(entries: Sequence[Entry], settings: Settings, *, repeat: int = 1, quiet: bool = False) -> Done:
+    """Run `entries` in this process, each `repeat` times, one after the other."""
+    judged: list[tuple[Judgement, Path]] = []
+    unusable: list[str] = []
+    nodes = list(dict.fromkeys(entry.node for entry in entries))
+    for _ in range(repeat):
+        keep = _Keep()
+        pytest.main([*_arguments(settings, quiet), *nodes], plugins=[keep])
+        judged += keep.results.judged
+        unusable += keep.results.unusable
+    return Done(judged=tuple(judged), expected=len(nodes) * repeat, unusable=tuple(dict.fromkeys(unusable)))
+
+
+def _arguments(settings: Settings, quiet: bool) -> list[str]:
+    return [
+        *("-p", "no:locust"),  # its import patches sockets
+        *("-p", "no:cacheprovider"),  # a run writes nothing but its own folder
+        *("-o", "addopts=", "-o", "console_output_style=classic"),
+        *("--no-header", "--no-summary", "-q"),
+        *(["--gameday-quiet"] if quiet else []),
+        f"--runtime={settings.runtime}",
+        f"--time-scale={settings.time_scale}",
+        f"--control={settings.control.value}",
+        f"--seed={settings.seed}",
+        f"--runs={settings.runs}",
+        f"--compose={settings.compose}",
+    ]

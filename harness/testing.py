@@ -1,0 +1,333 @@
+"""Fakes for every seam of a run, so that scenarios, faults and checks can be tested without servers or waiting.
+
+    cast = fake_cast(sandbox=FakeSandbox(links={"app-database": "database"}))
+    run = Run(cast, scenario=…, run_id="1", control=Control.NONE, seed=1)
+
+Time passes only in `FakeClock.sleep`; everything that happens "meanwhile" is scripted against it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, Literal
+
+from harness.errors import SandboxError, UsageError
+from harness.model.judgement import Judgement
+from harness.model.load import Arrivals, Sample
+from harness.model.record import AlertEvidence, LoadRecord, Record, StepRecord
+from harness.model.timeline import Event
+from harness.run import Cast, Condition
+from harness.sandbox.base import Address, LinkStatus, ServiceStatus
+
+
+class FakeClock:
+    """A clock that moves only when someone sleeps. `at(t, action)` calls `action` when time reaches `t`."""
+
+    def __init__(self, scale: float = 1.0, start: float = 1_000_000.0) -> None:
+        self.scale = scale
+        self._now = start
+        self._due: list[tuple[float, Callable[[], None]]] = []
+        self.wall_clock_moved = 0.0
+
+    def now(self) -> float:
+        return self._now
+
+    def sleep(self, wall: float) -> None:
+        until = self._now + max(0.0, wall)
+        while due := min((entry for entry in self._due if entry[0] <= until), key=lambda entry: entry[0], default=None):
+            self._due.remove(due)
+            self._now = max(self._now, due[0])
+            due[1]()
+        self._now = until
+
+    def at(self, instant: float, action: Callable[[], None]) -> None:
+        self._due.append((instant, action))
+
+    def drift(self) -> float:
+        return self.wall_clock_moved
+
+    @contextmanager
+    def every(self, wall: float, action: Callable[[], None]) -> Iterator[None]:
+        over = False
+
+        def again() -> None:
+            if not over:
+                action()
+                self.at(self._now + wall, again)
+
+        again()
+        try:
+            yield
+        finally:
+            over = True
+
+
+class FakeLink:
+    """A link that remembers what was done to it. Its address is a real loopback port which answers, refuses, keeps
+    silent or resets as a proxied one would only where a test opens one; `traffic` is bytes added at each look."""
+
+    def __init__(self, name: str, upstream: str, *, traffic: int = 100) -> None:
+        self.name = name
+        self.upstream_service = upstream
+        self.enabled = True
+        self.toxics: dict[str, dict[str, Any]] = {}
+        self.traffic = traffic
+        self.dead = False
+        self._bytes = 0
+        self._listener: socket.socket | None = None
+
+    @property
+    def address(self) -> Address:
+        if not self.enabled:
+            return Address("127.0.0.1", 1)  # a port that nobody listens on: refused
+        if self._listener is None:
+            self._listener = socket.create_server(("127.0.0.1", 0))
+        return Address("127.0.0.1", self._listener.getsockname()[1])
+
+    def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+
+    def status(self) -> LinkStatus:
+        self._alive()
+        toxics = tuple(self.toxics.values())
+        return LinkStatus(
+            name=self.name, listen=self.address, upstream=self.upstream_service, enabled=self.enabled, toxics=toxics
+        )
+
+    def disable(self) -> None:
+        self._alive()
+        self.enabled = False
+
+    def enable(self) -> None:
+        self._alive()
+        self.enabled = True
+
+    def add_toxic(
+        self,
+        kind: str,
+        *,
+        name: str,
+        attributes: Mapping[str, int],
+        stream: Literal["upstream", "downstream"] = "downstream",
+        toxicity: float = 1.0,
+    ) -> None:
+        self._alive()
+        toxic = {"type": kind, "name": name, "attributes": dict(attributes), "stream": stream, "toxicity": toxicity}
+        self.toxics[name] = toxic
+
+    def remove_toxic(self, name: str) -> None:
+        self._alive()
+        self.toxics.pop(name, None)
+
+    def bytes_passed(self) -> int:
+        self._alive()
+        self._bytes += self.traffic
+        return self._bytes
+
+    def _alive(self) -> None:
+        if self.dead:
+            raise SandboxError(f"the fault proxy of {self.name} does not answer", hint="it was killed")
+
+
+class FakeSandbox:
+    """A sandbox with links only. `links` maps a link's name to the service at its far end."""
+
+    runtime = "fake"
+    name = "fake"
+
+    def __init__(self, links: Mapping[str, str] | None = None) -> None:
+        self._links = [FakeLink(name, upstream) for name, upstream in (links or {}).items()]
+        self.versions = {"fake": "1"}
+
+    def __enter__(self) -> FakeSandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for link in self._links:
+            link.close()
+
+    def address(self, service: str, port: int) -> Address:
+        return Address("127.0.0.1", port)
+
+    def services(self) -> Sequence[ServiceStatus]:
+        return ()
+
+    def links(self) -> Sequence[FakeLink]:
+        return self._links
+
+    def links_to(self, upstream: str) -> Sequence[FakeLink]:
+        return [link for link in self._links if link.upstream_service == upstream]
+
+
+class FakeAlerts:
+    """Alerts in the states that a test sets: `states["HighErrors"] = "firing"`; `evidence` is what is collected."""
+
+    def __init__(self, evidence: AlertEvidence | None = None) -> None:
+        self.states: dict[str, str] = {}
+        self.evidence = evidence or AlertEvidence()
+        self.trouble = ""
+
+    def holds(self, condition: Condition) -> bool:
+        state = self.states.get(condition.name, "inactive")
+        return state == condition.state or (condition.state == "quiet" and state == "inactive")
+
+    def blind(self) -> str:
+        return self.trouble
+
+    def summary(self) -> str:
+        return ", ".join(f"{name} {state}" for name, state in self.states.items()) or "all quiet"
+
+    def collect(self, began: float, ended: float) -> AlertEvidence:
+        return self.evidence
+
+
+class ScriptedLoad:
+    """Load whose answers a function decides: `answer(planned) -> (latency in seconds, status)`."""
+
+    def __init__(self, clock: FakeClock, answer: Callable[[float], tuple[float, int]] = lambda _: (0.05, 200)) -> None:
+        self._clock = clock
+        self._answer = answer
+        self.alive = True
+        self.samples: tuple[Sample, ...] = ()
+        self.plan: Arrivals | None = None
+        self._record: LoadRecord | None = None
+        self._began = 0.0
+        self._window = ""
+
+    def start(self, plan: Arrivals, window: str) -> ScriptedLoad:
+        self.plan, self._window, self._began, self.alive = plan.scaled(self._clock.scale), window, self._clock.now(), True
+        return self
+
+    def stop(self, load: ScriptedLoad) -> None:
+        assert self.plan is not None, "stopped before it was started"
+        ended = self._clock.now()
+        instants = [self._began + t for t in self.plan.times(timedelta(seconds=ended - self._began), seed=1)]
+        self.samples += tuple(self._sample(instant) for instant in instants)
+        self._record = LoadRecord(
+            window=self._window,
+            plan=str(self.plan),
+            target="fake",
+            began=self._began,
+            ended=ended,
+            planned=len(instants),
+            sent=len(instants),
+            finished=len(instants),
+            in_flight=0,
+            dropped=0,
+            complete=self.alive,
+            lateness_p99=0.001,
+            lateness_max=0.002,
+            generator_cpu=0.1,
+            samples_count=len(instants),
+        )
+
+    @property
+    def record(self) -> LoadRecord:
+        assert self._record is not None, "asked for its record before it ended"
+        return self._record
+
+    def summary(self) -> str:
+        return "scripted load"
+
+    def _sample(self, planned: float) -> Sample:
+        latency, status = self._answer(planned)
+        ok = 200 <= status < 400
+        return Sample(
+            planned=planned, sent=planned, ended=planned + latency, name="request", status=status, ok=ok
+        )
+
+
+class FakeOperator:
+    """An operator who knows the steps it was given; performing one calls its action and takes no time."""
+
+    def __init__(self, steps: Mapping[str, Callable[[], None]] | None = None, clock: FakeClock | None = None) -> None:
+        self._steps = dict(steps or {})
+        self._clock = clock
+        self.performed: list[str] = []
+
+    def problems(self, steps: Sequence[str]) -> Sequence[str]:
+        return [f"{step}: no such step" for step in steps if step not in self._steps]
+
+    def perform(self, step: str, window: str) -> StepRecord:
+        self._steps[step]()
+        self.performed.append(step)
+        return self._record(step, window)
+
+    def skip(self, step: str, window: str) -> StepRecord:
+        return replace(self._record(step, window), skipped=True)
+
+    def taking_back(self, step: str) -> Sequence[str]:
+        back = f"{step}-off"
+        if back not in self._steps:
+            raise UsageError(f"nothing takes {step} back")
+        return [back]
+
+    def _record(self, step: str, window: str) -> StepRecord:
+        return StepRecord(window=window, name=step, source="fake", purpose="mitigate", deadline=None)
+
+
+class FakeJournal:
+    """A journal in memory: `open` holds the promises that were not kept yet, `log` all that was written."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, Mapping[str, Any]] = {}
+        self.log: list[str] = []
+
+    def promise(self, undo: Mapping[str, Any]) -> str:
+        name = str(len(self.log))
+        self.open[name] = undo
+        self.log.append(f"promise {name}")
+        return name
+
+    def kept(self, promise: str) -> None:
+        self.open.pop(promise, None)
+        self.log.append(f"kept {promise}")
+
+
+@dataclass(slots=True)
+class FakeProgress:
+    """Keeps what would have been shown."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def event(self, elapsed: float, event: Event) -> None:
+        self.events.append(event)
+
+    def waiting(self, phase: str, elapsed: float, expected: float, status: str) -> None:
+        pass
+
+
+def fake_cast(
+    *,
+    clock: FakeClock | None = None,
+    sandbox: Any = None,
+    alerts: FakeAlerts | None = None,
+    loads: ScriptedLoad | None = None,
+    operator: FakeOperator | None = None,
+    journal: FakeJournal | None = None,
+    conclude: Callable[[Record], Judgement] | None = None,
+) -> Cast:
+    """A whole cast of fakes; give the ones that a test cares about."""
+    from harness.judge import judge
+
+    clock = clock or FakeClock()
+    loads = loads or ScriptedLoad(clock)
+
+    def judged(record: Record) -> Judgement:
+        return judge(replace(record, samples=loads.samples))
+
+    return Cast(
+        sandbox=sandbox or FakeSandbox(),
+        clock=clock,
+        alerts=alerts or FakeAlerts(),
+        loads=loads,
+        operator=operator or FakeOperator(),
+        journal=journal or FakeJournal(),
+        progress=FakeProgress(),
+        conclude=conclude or judged,
+    )
