@@ -1,0 +1,47 @@
+# `make` lists what can be done. Everything installs itself first, into .venv and the user's cache folder, never into
+# the system.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+SCALE ?= 60
+COUNT ?= 20
+ARGS ?=
+ANY = setup drill test unit check torture bench lock clean help
+.PHONY: $(ANY)
+
+help:  ## list the targets
+	@echo "make TARGET"
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1	\2/p' Makefile | expand -t 14
+
+setup:  ## install packages into .venv and servers into the cache folder (under a second when done before)
+	@scripts/set-up
+
+# Nothing but runs/ is written into the source tree.
+drill: setup  ## set-up, sandbox, all scenarios, report (SCALE=60: one second stands for one runbook minute)
+	@PYTHONDONTWRITEBYTECODE=1 .venv/bin/pytest -p no:cacheprovider scenarios/ --time-scale $(SCALE) $(ARGS)
+
+test: setup  ## all tests, those with real servers included
+	@.venv/bin/pytest $(ARGS)
+
+unit: setup  ## the tests without servers; at most a minute
+	@.venv/bin/pytest -m "not integration and not sabotage" $(ARGS)
+
+check: setup  ## lint, format and types
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+
+torture: setup  ## kill the harness at COUNT=20 random instants; nothing of it may be left
+	@.venv/bin/python -m tests.torture --count $(COUNT)
+
+bench: setup  ## measure again what docs/measurements.md says
+	@.venv/bin/python -m tests.bench
+
+lock: setup  ## resolve requirements.lock anew from pyproject.toml
+	@printf 'hatchling\neditables\nuv\n' | .venv/bin/uv pip compile pyproject.toml - --all-extras --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-header --quiet --upgrade --output-file requirements.lock
+
+clean:  ## remove .venv and what tools left; keeps runs/ and the cache folder, which other clones share
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	@find . -path ./runs -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,105 @@
+"""Effect: what a step must bring about in the sandbox, and how to tell that it has."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+_NUMERIC: dict[str, Callable[[float, float], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_COMPARED = re.compile(r"\s*(==|!=|>=|<=|>|<)\s*(.+?)\s*")
+INCREASED = "increased"
+ABSENT = "absent"  # what a reading says of a series that is not there
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """The sum of the series on `service`'s own /metrics page that have this name and (at least) these labels."""
+
+    service: str
+    port: int
+    name: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        labels = ",".join(f'{key}="{value}"' for key, value in self.labels)
+        return f"{self.name}{{{labels}}} of {self.service}" if labels else f"{self.name} of {self.service}"
+
+
+@dataclass(frozen=True, slots=True)
+class JsonAnswer:
+    """The value at `pointer` (RFC 6901) of what `service` answers to GET `path`; with "" the HTTP status."""
+
+    service: str
+    port: int
+    path: str
+    pointer: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.pointer or 'the status'} of GET {self.path} at {self.service}"
+
+
+@dataclass(frozen=True, slots=True)
+class PromQuery:
+    """The one value of a PromQL expression, asked of Prometheus; as old as its last scrape."""
+
+    expression: str
+
+    def __str__(self) -> str:
+        return self.expression
+
+
+Source = Metric | JsonAnswer | PromQuery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """`source` becomes what `becomes` says (`== 1`, `!= closed`, `increased`) within `within`, in real seconds."""
+
+    source: Source
+    becomes: str
+    within: timedelta
+
+    @property
+    def claim(self) -> str:
+        return f"{self.source} {self.becomes}"
+
+    def problem(self) -> str:
+        """What is wrong with `becomes`, in plain words; empty if nothing is."""
+        compared = _COMPARED.fullmatch(self.becomes)
+        if self.becomes == INCREASED or (compared and (compared[1] in ("==", "!=") or number(compared[2]) is not None)):
+            return ""
+        return f"becomes: {self.becomes!r} is no comparison (say `== 1`, `>= 2`, `!= open` or `{INCREASED}`)"
+
+    def holds(self, before: str | None, now: str) -> bool:
+        """Whether the reading `now` meets the claim; `before` is the reading before the step."""
+        if now == ABSENT:
+            return False
+        if self.becomes == INCREASED:
+            was, value = number("0" if before == ABSENT else before), number(now)
+            return was is not None and value is not None and value > was
+        compared = _COMPARED.fullmatch(self.becomes)
+        assert compared, "checked when it was read"
+        sign, wanted = compared[1], compared[2].strip("'\"")
+        value, limit = number(now), number(wanted)
+        if value is not None and limit is not None:
+            return _NUMERIC[sign](value, limit)
+        return sign in ("==", "!=") and (now == wanted) is (sign == "==")
+
+
+def number(text: str | None) -> float | None:
+    """`text` as a number; None where it is none (NaN counts as none: nothing can be said of it)."""
+    try:
+        value = float(text) if text is not None else None
+    except ValueError:
+        return None
+    return value if value == value else None

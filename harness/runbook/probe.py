@@ -1,0 +1,125 @@
+"""Probe: reads on the running sandbox whether a step has had its effect."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from harness.errors import EvidenceMissing, UsageError
+from harness.runbook.effect import ABSENT, JsonAnswer, Metric, PromQuery, Source
+from harness.sandbox.base import Address, Sandbox
+
+TIMEOUT = 2.0  # seconds for one reading
+_LARGEST = 8 << 20  # bytes of one answer
+_SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?[ \t]+(\S+)(?:[ \t]+-?\d+)?[ \t]*")
+_LABEL = re.compile(r'\s*([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*,?')
+
+
+class SandboxProbe:
+    """Reads sources of effects on `sandbox`. `prometheus` is where PromQL is asked, `ca` what its TLS servers are
+    trusted by."""
+
+    def __init__(self, sandbox: Sandbox, *, prometheus: Address | None = None, ca: Path | None = None) -> None:
+        self._sandbox = sandbox
+        self._prometheus = prometheus
+        self._ca = ca
+
+    def read(self, source: Source) -> str:
+        """The value of `source` as text, `absent` for a series that is not there. Raises EvidenceMissing."""
+        if isinstance(source, Metric):
+            _, page = self._get(self._address(source.service, source.port), "/metrics")
+            return sample_of(page, source)
+        if isinstance(source, JsonAnswer):
+            status, body = self._get(self._address(source.service, source.port), source.path)
+            return value_at(body, source.pointer) if source.pointer else str(status)
+        return self._ask(source)
+
+    def _address(self, service: str, port: int) -> Address:
+        try:
+            return self._sandbox.address(service, port)
+        except UsageError as cause:
+            raise EvidenceMissing(f"the sandbox has no {service}:{port} to observe an effect on") from cause
+
+    def _ask(self, query: PromQuery) -> str:
+        if self._prometheus is None:
+            raise EvidenceMissing(f"no Prometheus to ask for {query}")
+        status, body = self._get(self._prometheus, f"/api/v1/query?query={quote(query.expression)}")
+        answer = _json(body)
+        if status != 200 or answer.get("status") != "success":
+            raise EvidenceMissing(f"Prometheus did not answer {query}: {answer.get('error', status)}")
+        data = answer.get("data", {})
+        result = data.get("result", [])
+        if data.get("resultType") == "scalar":
+            return str(result[1])
+        if len(result) > 1:
+            raise EvidenceMissing(f"{query} gives {len(result)} values, not one")
+        return str(result[0]["value"][1]) if result else ABSENT
+
+    def _get(self, address: Address, path: str) -> tuple[int, str]:
+        connection = self._connection(address)
+        try:
+            connection.request("GET", path, headers={"Accept": "application/json, text/plain", "Connection": "close"})
+            answer = connection.getresponse()
+            return answer.status, answer.read(_LARGEST).decode("utf-8", "replace")
+        except (OSError, HTTPException) as cause:
+            raise EvidenceMissing(f"{address}{path} could not be read: {cause or type(cause).__name__}") from cause
+        finally:
+            connection.close()
+
+    def _connection(self, address: Address) -> HTTPConnection:
+        if address.scheme != "https":
+            return HTTPConnection(address.host, address.port, timeout=TIMEOUT)
+        context = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
+        return HTTPSConnection(address.host, address.port, timeout=TIMEOUT, context=context)
+
+
+def sample_of(page: str, metric: Metric) -> str:
+    """The sum of `metric`'s samples on a page in Prometheus' text format (exposition format 0.0.4), or `absent`."""
+    values = [value for name, labels, value in _samples(page) if name == metric.name and metric_fits(metric, labels)]
+    if not values:
+        return ABSENT
+    return values[0] if len(values) == 1 else f"{sum(float(value) for value in values):g}"
+
+
+def metric_fits(metric: Metric, labels: dict[str, str]) -> bool:
+    """Whether a sample with `labels` is one of `metric`'s."""
+    return all(labels.get(key) == value for key, value in metric.labels)
+
+
+def _samples(page: str) -> Iterator[tuple[str, dict[str, str], str]]:
+    for line in page.splitlines():
+        match = None if line.startswith("#") else _SAMPLE.fullmatch(line)
+        if match:
+            labels = {label[1]: re.sub(r"\\(.)", _unescaped, label[2]) for label in _LABEL.finditer(match[2] or "")}
+            yield match[1], labels, match[3]
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return "\n" if match[1] == "n" else match[1]
+
+
+def value_at(body: str, pointer: str) -> str:
+    """The value at a JSON pointer (RFC 6901) as text: `true`, `null`, numbers and strings plain, all else as JSON."""
+    value: Any = _json(body)
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return ABSENT
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _json(body: str) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as cause:
+        raise EvidenceMissing(f"the answer is no JSON: {body[:80]!r}") from cause

@@ -1,0 +1,182 @@
+"""Screen: refuses, before it is run, a command line that would leave the confined shell.
+
+It is the first of two fences and a conservative one: what it does not understand it refuses. The second is bash's
+restricted mode (bash(1), "RESTRICTED SHELL"), in which the line is run with nothing on its PATH but our shims.
+Restricted mode forbids every redirection of output to a file. So those that are harmless, to /dev/null or to a plain
+name in the scratch folder, are opened before the line begins and named by number in it: `> /dev/null` becomes `>&9`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.runbook.lexer import Token, UnterminatedError, lex, substitutions, unquoted
+
+NULL = 9  # the descriptor that is /dev/null inside the shell
+_FIRST = 10
+_WRITING = {">": "w", ">|": "w", ">>": "a", "&>": "w", "&>>": "a"}
+_PLAIN_NAME = re.compile(r"(\./)?[\w][\w.-]*")
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=")
+_KEYWORDS = frozenset(
+    {"if", "then", "else", "elif", "fi", "do", "done", "while", "until", "!", "{", "}", "time", "esac"}
+)
+_SETS_NAMES = frozenset({"export", "declare", "typeset", "local", "readonly", "env", "unset", "read", "printf"})
+_UNSAFE_NAMES = re.compile(
+    r"PATH|IFS|ENV|BASH.*|SHELL|SHELLOPTS|LD_.*|DYLD_.*|PYTHON.*|PS4|PROMPT_COMMAND|CURL_.*|HOME|.*_proxy|.*_PROXY"
+)
+# Builtins that would open the shell, or act on processes that are not ours.
+_BUILTINS = {
+    name: reason
+    for names, reason in (
+        ("exec enable hash suspend", "it would change the shell itself"),
+        ("source .", "it would run a file"),
+        ("kill", "it would act on processes of this machine"),
+        ("cd pushd popd", "the shell stays in its scratch folder"),
+    )
+    for name in names.split()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file of the scratch folder that a line writes to, and the descriptor that it is opened on beforehand."""
+
+    descriptor: int
+    name: str
+    mode: str  # w or a
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """`text` is what bash is given; `refused` says why the line is not run at all, empty where it may be."""
+
+    text: str
+    refused: str = ""
+    opened: tuple[Opened, ...] = ()
+
+
+def screen(text: str) -> Screened:
+    """Look at a command line before it is run."""
+    edits: list[_Edit] = []
+    try:
+        for problem in _look(text, 0, edits):
+            return Screened(text, refused=problem)
+    except UnterminatedError:
+        return Screened(text)  # bash says what is wrong with it, and runs none of it
+    written = [edit.opened for edit in edits if edit.opened is not None]
+    names = [opened.name.removeprefix("./") for opened in written]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        return Screened(text, refused=f"it writes {twice} twice in one line, which this shell can't follow")
+    for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return Screened(text, opened=tuple(written))
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    start: int
+    end: int
+    text: str
+    opened: Opened | None = None
+
+
+def _look(text: str, offset: int, edits: list[_Edit]) -> Iterator[str]:
+    """Say what is wrong with the commands in `text`, which stands at `offset` of the whole line."""
+    tokens = [token for token in lex(text) if token.kind != "comment"]
+    at_command = True
+    naming = False
+    inside_test = ""
+    for at, token in enumerate(tokens):
+        if token.kind == "heredoc":
+            yield "here-documents are not possible in this shell"
+        elif token.kind == "newline":
+            at_command, naming = True, False
+        elif inside_test:
+            inside_test = "" if token.text == inside_test else inside_test
+        elif token.kind == "operator":
+            if token.text == "(" and at_command and tokens[at + 1 : at + 2] and tokens[at + 1].text == "(":
+                yield "arithmetic in (( )) is not possible in this shell"
+            if "<" in token.text or ">" in token.text:
+                yield from _redirection(text, tokens, at, offset, edits)
+            else:
+                at_command, naming = True, False
+        elif _is_target(tokens, at):
+            pass
+        else:
+            yield from _inside(token, offset, edits)
+            word = unquoted(token.text)
+            assigned = _ASSIGNMENT.match(word)
+            if at_command or naming:
+                yield from _bad_name(word, assigned)
+            if at_command and not assigned and word not in _KEYWORDS:
+                yield from _bad_command(token, word)
+                at_command, naming = False, word in _SETS_NAMES
+                inside_test = "]]" if word == "[[" else ""
+
+
+def _is_target(tokens: Sequence[Token], at: int) -> bool:
+    before = tokens[at - 1] if at else None
+    return before is not None and before.kind == "operator" and ("<" in before.text or ">" in before.text)
+
+
+def _inside(token: Token, offset: int, edits: list[_Edit]) -> Iterator[str]:
+    """Look at the commands inside a word. Where it has some that write, the word is left as it is for bash to judge."""
+    for start, end in substitutions(token.text):
+        yield from _look(token.text[start:end], offset + token.start + start, edits)
+
+
+def _bad_name(word: str, assigned: re.Match[str] | None) -> Iterator[str]:
+    name = assigned[1] if assigned else word
+    if _UNSAFE_NAMES.fullmatch(name) and (assigned or name == word):
+        yield f"it sets {name}, which would change where this shell's commands come from"
+
+
+def _bad_command(token: Token, word: str) -> Iterator[str]:
+    if "/" in word:
+        yield f"{word} is named by its path, so nothing could stand between it and this machine"
+    if word in _BUILTINS:
+        yield f"{word} is not possible here: {_BUILTINS[word]}"
+    if "$" in token.text or "`" in token.text:
+        yield f"which command {token.text} is can't be told before it runs"
+
+
+def _redirection(
+    text: str, tokens: Sequence[Token], at: int, offset: int, edits: list[_Edit]
+) -> Iterator[str]:  # fmt: skip
+    sign = tokens[at]
+    target = tokens[at + 1] if at + 1 < len(tokens) else None
+    if target is None or target.kind != "word":
+        return  # bash says that this is no sentence
+    name = unquoted(target.text)
+    if sign.text in ("<<", "<<-"):
+        yield "here-documents are not possible in this shell"
+    elif sign.text == "<<<":
+        yield from _inside(target, offset, edits)
+    elif sign.text in (">&", "<&") and re.fullmatch(r"[012]", name):
+        return
+    elif sign.text == "<" and (name == "/dev/null" or _PLAIN_NAME.fullmatch(name)):
+        return
+    elif sign.text not in _WRITING or not (name == "/dev/null" or _PLAIN_NAME.fullmatch(name)):
+        yield f"it redirects to {target.text}, outside of this shell's scratch folder"
+    else:
+        _open_before(text, sign, target, offset, edits)
+
+
+def _open_before(text: str, sign: Token, target: Token, offset: int, edits: list[_Edit]) -> None:
+    name = unquoted(target.text)
+    opened = None
+    if name != "/dev/null":
+        descriptor = _FIRST + sum(edit.opened is not None for edit in edits)
+        opened = Opened(descriptor, name, _WRITING[sign.text])
+    number = opened.descriptor if opened else NULL
+    both = sign.text.startswith("&")
+    edits.append(
+        _Edit(
+            offset + sign.start,
+            offset + target.end,
+            f">&{number} 2>&{number}" if both else f">&{number}",
+            opened,
+        )
+    )

@@ -1,0 +1,264 @@
+"""Steps: what the steps of a runbook are for, read from the small file beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from harness.errors import UsageError
+from harness.runbook.effect import Effect, JsonAnswer, Metric, PromQuery, Source
+from harness.runbook.parse import Command, Runbook
+
+Purpose = Literal["mitigate", "restore"]
+_UNITS = {"ms": 0.001, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600}
+_SELECTOR = re.compile(r"\s*([a-zA-Z_:][\w:]*)\s*(?:\{(.*)\})?\s*", re.DOTALL)
+_LABEL = re.compile(r'\s*([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|\Z)')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a runbook: its command lines as written, the effects that they must have, and what is known to be
+    wrong with them. `deadline` is real time from the start of the step to its effect; `undo` names the steps that
+    take it back. `accepted` is the reason for a known finding, which must contain `accepted_finding`."""
+
+    name: str
+    purpose: Purpose
+    source: str  # "503-error-spike.md:123"
+    commands: tuple[Command, ...]
+    effects: tuple[Effect, ...]
+    deadline: timedelta | None = None
+    corrected: str = ""
+    accepted: str = ""
+    accepted_finding: str = ""
+    undo: tuple[str, ...] = ()
+    no_undo: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.source})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """All steps of one runbook, by name."""
+
+    source: str
+    by_name: Mapping[str, Step]
+
+    def step(self, name: str) -> Step:
+        """The step called `name`. Raises UsageError that names the nearest."""
+        if problems := self.problems([name]):
+            raise UsageError(problems[0], hint=f"steps: {', '.join(self.by_name)}")
+        return self.by_name[name]
+
+    def problems(self, names: Iterable[str]) -> list[str]:
+        """What is wrong with asking for `names`: one line for each that is not there, with the nearest one."""
+        return [
+            f"{self.source} has no step {name!r}{_nearest(name, self.by_name)}"
+            for name in names
+            if name not in self.by_name
+        ]
+
+    def taking_back(self, name: str) -> tuple[Step, ...]:
+        """The steps that take `name` back, in the runbook's order; a restore step is one itself.
+
+        Raises UsageError where the runbook has no way back.
+        """
+        step = self.step(name)
+        if step.purpose == "restore":
+            return (step,)
+        if not step.undo:
+            raise UsageError(f"{self.source}: nothing takes {name} back", hint=step.no_undo)
+        return tuple(self.by_name[undo] for undo in step.undo)
+
+    def gaps(self) -> tuple[str, ...]:
+        """What the runbook does not say at all: mitigations that no line of it takes back."""
+        return tuple(f"{step.name}: {step.no_undo}" for step in self.by_name.values() if step.no_undo)
+
+
+def read_steps(path: Path, runbook: Runbook) -> Steps:
+    """Read the steps file at `path`, whose ids refer to `runbook`. Raises UsageError with all its problems."""
+    try:
+        plain = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceOnly)  # noqa: S506 - a SafeLoader, see below
+        written = _File.model_validate(plain)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as cause:
+        raise UsageError(f"{path}: the steps can't be read: {cause}") from cause
+    except ValidationError as cause:
+        problems = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in cause.errors()]
+        raise UsageError(f"{path}: the steps have problems", problems=problems, hint=_HINT) from cause
+    problems = []
+    steps = {name: _step(name, step, runbook, problems) for name, step in written.steps.items()}
+    for step in steps.values():
+        problems += _problems_of_undo(step, steps)
+    if problems:
+        raise UsageError(f"{path}: the steps have problems", problems=problems, hint=_HINT)
+    return Steps(source=path.name, by_name=steps)
+
+
+_HINT = "`gameday runbook outline` prints the ids of all command lines"
+
+
+# -- the file as written -------------------------------------------------------------------------------------------
+
+
+class _OnceOnly(yaml.SafeLoader):
+    """YAML that refuses a key that stands twice in one mapping: the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _duration(written: object) -> timedelta:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", written) if isinstance(written, str) else None
+    if not match or match[2] not in _UNITS:
+        raise ValueError(f"{written!r} is no duration (say `30 s`, `5 min`, `500 ms`)")
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+_Duration = Annotated[timedelta, BeforeValidator(_duration)]
+_Text = Annotated[str, Field(min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
+
+
+class _Effect(_Strict):
+    metric: _Text | None = None
+    of: _Text | None = None
+    get: _Text | None = None
+    pointer: str = ""
+    promql: _Text | None = None
+    becomes: _Text
+    within: _Duration = timedelta(seconds=2)
+
+
+class _Accepted(_Strict):
+    finding: _Text
+    because: _Text
+
+
+class _Step(_Strict):
+    purpose: Purpose
+    deadline: _Duration | None = None
+    run: dict[str, _Text] = Field(min_length=1)
+    effects: list[_Effect] = Field(min_length=1)
+    corrected: str = ""
+    accepted: _Accepted | None = None
+    undo: list[str] = []
+    no_undo: str = ""
+
+
+class _File(_Strict):
+    steps: dict[str, _Step] = Field(min_length=1)
+
+
+# -- from what is written to what is meant -------------------------------------------------------------------------
+
+
+def _step(name: str, written: _Step, runbook: Runbook, problems: list[str]) -> Step:
+    commands = tuple(_commands(name, written.run, runbook, problems))
+    effects = tuple(_effects(name, written.effects, problems))
+    return Step(
+        name=name,
+        purpose=written.purpose,
+        source=f"{runbook.source}:{commands[0].line}" if commands else runbook.source,
+        commands=commands,
+        effects=effects,
+        deadline=written.deadline,
+        corrected=written.corrected,
+        accepted=written.accepted.because if written.accepted else "",
+        accepted_finding=written.accepted.finding if written.accepted else "",
+        undo=tuple(written.undo),
+        no_undo=written.no_undo,
+    )
+
+
+def _commands(name: str, run: Mapping[str, str], runbook: Runbook, problems: list[str]) -> Iterator[Command]:
+    for reference, text in run.items():
+        try:
+            found = runbook.find(reference)
+        except UsageError as problem:
+            problems.append(f"{name}: {problem}".replace("\n  hint: ", "; "))
+            continue
+        if _squeezed("\n".join(command.text for command in found)) != _squeezed(text):
+            elsewhere = [other.id for other in runbook.commands if _squeezed(other.text) == _squeezed(text)]
+            moved = f"; that text is now {', '.join(elsewhere)}" if elsewhere else ""
+            now = found[0].text.splitlines()[0]
+            problems.append(
+                f"{name}: {reference} (line {found[0].line}) now reads {now!r}, not what is expected{moved}"
+            )
+        yield from found
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(text.replace("\\\n", " ").split())
+
+
+def _effects(name: str, effects: Sequence[_Effect], problems: list[str]) -> Iterator[Effect]:
+    for number, written in enumerate(effects, 1):
+        try:
+            effect = Effect(source=_source(written), becomes=written.becomes, within=written.within)
+        except ValueError as problem:
+            problems.append(f"{name}: effect {number}: {problem}")
+            continue
+        if problem_of_becomes := effect.problem():
+            problems.append(f"{name}: effect {number}: {problem_of_becomes}")
+        yield effect
+
+
+def _source(written: _Effect) -> Source:
+    asked = [kind for kind in ("metric", "get", "promql") if getattr(written, kind)]
+    if len(asked) != 1:
+        raise ValueError("say one of metric, get and promql")
+    if written.promql:
+        return PromQuery(written.promql)
+    if written.get:
+        match = re.fullmatch(r"([\w.-]+):(\d+)(/\S*)", written.get)
+        if not match:
+            raise ValueError(f"get: {written.get!r} is not of the form service:port/path")
+        if written.pointer and not written.pointer.startswith("/"):
+            raise ValueError(f"pointer: {written.pointer!r} is no JSON pointer: it begins with /")
+        return JsonAnswer(match[1], int(match[2]), match[3], written.pointer)
+    where = re.fullmatch(r"([\w.-]+):(\d+)", written.of or "")
+    if not where:
+        raise ValueError(f"of: {written.of!r} is not of the form service:port (whose /metrics is read)")
+    return Metric(where[1], int(where[2]), *_selector(written.metric or ""))
+
+
+def _selector(written: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    match = _SELECTOR.fullmatch(written)
+    labels = match[2] or "" if match else ""
+    found = list(_LABEL.finditer(labels))
+    if not match or "".join(label[0] for label in found) != labels:
+        raise ValueError(f'metric: {written!r} is not of the form name{{label="value"}}')
+    return match[1], tuple((label[1], label[2]) for label in found)
+
+
+def _problems_of_undo(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
+    for name in step.undo:
+        if name not in steps:
+            yield f"{step.name}: undo: there is no step {name!r}{_nearest(name, steps)}"
+        elif steps[name].purpose != "restore":
+            yield f"{step.name}: undo: {name} is no restore step"
+    if step.purpose == "restore" and (step.undo or step.no_undo):
+        yield f"{step.name}: a restore step has no undo"
+    if step.purpose == "mitigate" and bool(step.undo) == bool(step.no_undo):
+        yield f"{step.name}: say either undo (the steps that take it back) or no_undo (why the runbook has none)"
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = get_close_matches(name, list(names), n=1, cutoff=0.4)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,135 @@
+"""Plain tools: sleep on the run's own time, nginx's reload, text filters that could also write, and all that is refused."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.runbook.tools.answer import Answer, refusal
+from harness.sandbox.base import CanKill, Sandbox
+
+_SLEEP = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([smhd]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+# Tools that only read, and are run as they are.
+READERS = tuple("cat cut df free grep egrep fgrep head jq nproc ps seq tail top tr uname uniq uptime wc".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """`sleep` waits on runbook time: `scale` runbook seconds pass in one."""
+
+    scale: float
+
+    def answer(self, arguments: Sequence[str]) -> Answer:
+        matches = [_SLEEP.fullmatch(argument) for argument in arguments]
+        if not matches:
+            return Answer(err="sleep: missing operand\n", status=1)
+        total = 0.0
+        for match, argument in zip(matches, arguments, strict=True):
+            if match is None:
+                return Answer(err=f"sleep: invalid time interval '{argument}'\n", status=1)
+            total += float(match[1]) * _SECONDS[match[2]]
+        wait = total / self.scale
+        note = "" if self.scale == 1 else f"sleep: {total:g} s of the runbook are {wait:.3g} s here"
+        return Answer(wait=wait, saved=total - wait, note=note)
+
+
+@dataclass(frozen=True, slots=True)
+class Nginx:
+    """`nginx -s reload` sends the sandbox's nginx the signal that the real one would; `service` is its name."""
+
+    sandbox: Sandbox
+    service: str
+
+    def answer(self, arguments: Sequence[str]) -> Answer:
+        if list(arguments) != ["-s", "reload"]:
+            return refusal("nginx", f"{' '.join(arguments) or 'to start one'} is not possible here")
+        if not self.service or not isinstance(self.sandbox, CanKill):
+            return refusal("nginx", "this sandbox has no nginx that could be told to reload")
+        try:
+            self.sandbox.kill(self.service, signal.SIGHUP)
+        except HarnessError as problem:
+            return Answer(err=f"nginx: [error] {problem}\n", status=1)
+        return Answer()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A text filter that could also write files or start programs: `unsafe` says where a call would do so."""
+
+    name: str
+    binary: Path
+    unsafe: Callable[[Sequence[str]], str]
+    first: tuple[str, ...] = ()
+
+    def answer(self, arguments: Sequence[str]) -> Answer:
+        if problem := self.unsafe(arguments):
+            return refusal(self.name, problem)
+        return Answer(become=(str(self.binary), *self.first, *arguments))
+
+
+def unsafe_awk(arguments: Sequence[str]) -> str:
+    """awk starts programs by system() and pipes, and writes by >. A pipe or a > inside quotes is refused as well."""
+    for argument in arguments:
+        if argument.startswith(
+            ("-f", "--file", "-i", "--include", "-l", "--load", "-E", "--exec", "-o", "-p", "-d", "-W", "-D")
+        ):
+            return f"{argument} may read a program or write a file"
+        if found := re.search(r"system|getline|[|>]|@|fflush|close", argument):
+            return f"{found[0]!r} may start a program or write a file"
+    return ""
+
+
+def unsafe_sed(arguments: Sequence[str]) -> str:
+    """sed -i writes files, -f reads a program; the commands e, r and w are stopped by sed's own --sandbox."""
+    for argument in arguments:
+        if re.match(r"-[a-zA-Z]*i|--in-place|-[a-zA-Z]*f|--file", argument) and not re.match(
+            r"--(quiet|silent)", argument
+        ):
+            return f"{argument} may write a file"
+    return ""
+
+
+def unsafe_sort(arguments: Sequence[str]) -> str:
+    return next(
+        (
+            f"{argument} may write a file or start a program"
+            for argument in arguments
+            if re.match(r"-[a-zA-Z]*[oT]|--(out|comp|temp|files)", argument)
+        ),
+        "",
+    )
+
+
+def unsafe_date(arguments: Sequence[str]) -> str:
+    return next(
+        (
+            f"{argument} may set this machine's clock"
+            for argument in arguments
+            if re.match(r"-[a-zA-Z]*s|--s", argument) or re.fullmatch(r"\d+(\.\d+)?", argument)
+        ),
+        "",
+    )
+
+
+FILTERS: dict[str, tuple[Callable[[Sequence[str]], str], tuple[str, ...]]] = {
+    "awk": (unsafe_awk, ()),
+    "sed": (unsafe_sed, ("--sandbox",)),
+    "sort": (unsafe_sort, ()),
+    "date": (unsafe_date, ()),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """All that this shell does not have: bash asks it with the command that it could not find."""
+
+    def answer(self, arguments: Sequence[str]) -> Answer:
+        name = arguments[0] if arguments else "?"
+        reason = f"{name}: not possible here: this shell has no such command"
+        return Answer(err=f"{reason}\n", status=127, refused=reason)

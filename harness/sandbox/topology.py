@@ -1,0 +1,316 @@
+"""Topology: which services a sandbox has, how they hang together and which of them plays which part; one compose file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+
+from harness.errors import UsageError
+from harness.sandbox.compose_yaml import Report, interpolated, load, read_variables
+from harness.sandbox.service import Reading, Service, read_service
+
+Role = Literal["entry", "prometheus", "alertmanager", "receiver", "toxiproxy"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """A service's container port, as a compose file says it: `nginx:8080`."""
+
+    service: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.service}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeFiles:
+    """The files whose times are divided by the time scale, as absolute paths."""
+
+    prometheus: Path | None = None
+    rules: tuple[Path, ...] = ()
+    alertmanager: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operations:
+    """The operations shell: `addresses` maps what the runbook calls a server (`localhost:8002`) to where it is in the
+    topology, `units` a service manager's unit to its service; `ca` is the certificate authority's file, as a service
+    and a path inside it; `environment` is what the operator's shell has set."""
+
+    addresses: Mapping[str, Endpoint] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    ca: tuple[str, str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """A whole compose file. `name` is its project name, `path` the file, `root` the folder that it stands in (and in
+    which services run). `services` has all of them, those of a profile too; `active` has those started by default.
+    `roles` (`entry`, `prometheus`, `alertmanager`, `receiver`, `toxiproxy`) has what `x-gameday` names; all else of
+    `x-gameday` is empty where the file does not have it."""
+
+    name: str
+    path: Path
+    root: Path
+    services: Mapping[str, Service]
+    roles: Mapping[Role, Endpoint] = field(default_factory=dict)
+    time: TimeFiles = field(default_factory=TimeFiles)
+    users: Path | None = None
+    runbook: Path | None = None
+    steps: Path | None = None
+    operations: Operations = field(default_factory=Operations)
+
+    @property
+    def active(self) -> tuple[Service, ...]:
+        """The services that start by default: those in no profile."""
+        return tuple(service for service in self.services.values() if not service.profiles)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts that the active services are started with, each once."""
+        return tuple(dict.fromkeys(s.process.part for s in self.active if s.process and s.process.part))
+
+    def role(self, role: Role) -> Endpoint:
+        """Who plays `role`. Raises UsageError where `x-gameday` names nobody."""
+        if role not in self.roles:
+            raise UsageError(
+                f"{self.path} does not say which service is the {role}",
+                hint=f"add `{role}: SERVICE:PORT` to its x-gameday",
+            )
+        return self.roles[role]
+
+
+def read_topology(path: Path, environ: Mapping[str, str]) -> Topology:
+    """Read the compose file at `path`; `environ` fills its variables (a file `.env` beside it comes second).
+
+    Understood of Compose: anchors and merge keys; `${...}` in all its forms; `services` with command, environment,
+    env_file, ports and expose (ranges too), volumes, tmpfs, depends_on with conditions, profiles, restart,
+    stop_signal, stop_grace_period, names and aliases; short and long spellings. Refused by name, because leaving it
+    out would change the meaning: `include`, `extends`. What only a process can't do stands in `Service.differs`.
+
+    Raises UsageError that lists every problem of the file at once.
+    """
+    path = path.absolute()
+    problems: list[str] = []
+    raw = _read_document(path, environ, problems.append)
+    root = path.parent.resolve()
+    reading = Reading(root, environ, problems.append)
+    if "include" in raw:
+        problems.append("uses `include`, which is not understood here: merge the files with `docker compose config`")
+    listed = raw.get("services")
+    if not isinstance(listed, dict) or not listed:
+        problems.append("has no services")
+        listed = {}
+    read = {str(name): read_service(str(name), entry, reading) for name, entry in listed.items()}
+    services = {name: service for name, service in read.items() if service}
+    problems += _contradictions(services)
+    topology = Topology(
+        name=_project_name(raw, root),
+        path=path,
+        root=root,
+        services=services,
+        **_read_gameday(raw.get("x-gameday"), services, reading),
+    )
+    if problems:
+        raise UsageError(
+            f"{path} can't be used:", problems=problems, hint="`docker compose config` shows how Compose reads it"
+        )
+    return topology
+
+
+def _read_document(path: Path, environ: Mapping[str, str], report: Report) -> dict[str, Any]:
+    try:
+        raw = load(path.read_text(encoding="utf-8"))
+        beside = path.parent / ".env"
+        variables = {**(read_variables(beside) if beside.is_file() else {}), **environ}
+    except OSError as odd:
+        raise UsageError(
+            f"{path} can't be read: {odd.strerror or odd}", hint="name a compose file with --file, or change folder"
+        ) from odd
+    except (yaml.YAMLError, ValueError, RecursionError) as odd:
+        raise UsageError(f"{path} is no YAML that can be read: {odd}", hint="mend the line it names") from odd
+    if not isinstance(raw, dict):
+        raise UsageError(f"{path} is no compose file: its top is no mapping", hint="it should begin with `services:`")
+    filled = interpolated(raw, variables, report, "")
+    return {str(key): value for key, value in filled.items()}
+
+
+def _project_name(raw: Mapping[str, Any], root: Path) -> str:
+    """Compose's own rule: lower case letters, digits, dashes and underscores, beginning with a letter or digit."""
+    wanted = str(raw.get("name") or root.name).lower()
+    return re.sub(r"^[^a-z0-9]+|[^a-z0-9_-]+", "", wanted) or "sandbox"
+
+
+def _contradictions(services: Mapping[str, Service]) -> list[str]:
+    """What is wrong between services, or between what one of them says here and there."""
+    found: list[str] = []
+    some_process = any(service.process for service in services.values())
+    for service in services.values():
+        at = f"service {service.name}"
+        found += [
+            f"{at}: depends on {needed.service}, which is not there"
+            for needed in service.depends_on
+            if needed.required and needed.service not in services
+        ]
+        if some_process and service.process is None and not service.profiles:
+            found.append(f"{at}: has no x-process, while others have (put it into a profile if it may be left out)")
+        if service.process is None:
+            continue
+        for what, port in _ports_named(service):
+            owner = services.get(what)
+            if owner is None or owner.port(port) is None:
+                found.append(f"{at}: x-process speaks of port {port} of {what}, which has no such port (see `expose`)")
+    cycle = _cycle(services)
+    return [*found, f"depends_on goes in a circle: {' → '.join(cycle)}"] if cycle else found
+
+
+_PORT_PLACEHOLDER = re.compile(r"\{port:(?:([^{}:]+):)?(\d+)\}")
+
+
+def _ports_named(service: Service) -> Iterable[tuple[str, int]]:
+    """(service, port) for every port that `service.process` names."""
+    if service.process is None:
+        return
+    if service.process.ready:
+        yield service.name, service.process.ready.port
+    for text in (*service.process.command, *service.process.environment.values()):
+        for match in _PORT_PLACEHOLDER.finditer(text):
+            yield match[1] or service.name, int(match[2])
+
+
+def _cycle(services: Mapping[str, Service]) -> list[str]:
+    """A circle in depends_on, as names from one service back to itself; empty where there is none."""
+    done: set[str] = set()
+
+    def walk(name: str, trail: list[str]) -> list[str]:
+        if name in trail:
+            return [*trail[trail.index(name) :], name]
+        if name in done or name not in services:
+            return []
+        for needed in services[name].depends_on:
+            if found := walk(needed.service, [*trail, name]):
+                return found
+        done.add(name)
+        return []
+
+    return next((found for name in services if (found := walk(name, []))), [])
+
+
+# -- x-gameday ---------------------------------------------------------------------------------------------------
+
+
+def _read_gameday(raw: object, services: Mapping[str, Service], outer: Reading) -> dict[str, Any]:
+    """The fields of Topology that `x-gameday` gives."""
+    reading = outer.under("x-gameday")
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        reading.report("is not a mapping")
+        return {}
+    roles: tuple[Role, ...] = get_args(Role)
+    if unknown := sorted(set(map(str, raw)) - {*roles, "time", "users", "runbook", "steps", "operations"}):
+        reading.report(f"does not have {', '.join(unknown)}")
+    named = {role: _endpoint(raw[role], services, reading.under(role)) for role in roles if role in raw}
+    return {
+        "roles": {role: endpoint for role, endpoint in named.items() if endpoint},
+        "time": _read_time(raw.get("time"), reading),
+        "users": _file(raw.get("users"), reading.under("users")),
+        "runbook": _file(raw.get("runbook"), reading.under("runbook")),
+        "steps": _file(raw.get("steps"), reading.under("steps")),
+        "operations": _read_operations(raw.get("operations"), services, reading.under("operations")),
+    }
+
+
+def _endpoint(raw: object, services: Mapping[str, Service], reading: Reading) -> Endpoint | None:
+    name, colon, port = str(raw).rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit():
+        reading.report(f"{raw!r} is not of the form SERVICE:PORT")
+    elif name not in services:
+        reading.report(f"there is no service {name!r} (there are: {', '.join(services)})")
+    elif services[name].port(int(port)) is None:
+        has = ", ".join(str(p.target) for p in services[name].ports) or "none"
+        reading.report(f"service {name} has no port {port} (it has: {has})")
+    else:
+        return Endpoint(name, int(port))
+    return None
+
+
+def _file(raw: object, reading: Reading) -> Path | None:
+    if raw is None:
+        return None
+    path = (reading.root / str(raw)).resolve()
+    if not path.is_file():
+        reading.report(f"there is no file {path}")
+    elif not os.access(path, os.R_OK):
+        reading.report(f"the file {path} can't be read")
+    return path
+
+
+def _read_time(raw: object, outer: Reading) -> TimeFiles:
+    reading = outer.under("time")
+    if raw is None:
+        return TimeFiles()
+    if not isinstance(raw, dict) or set(raw) - {"prometheus", "rules", "alertmanager"}:
+        reading.report("must be a mapping of prometheus, rules, alertmanager to files")
+        return TimeFiles()
+    rules = raw.get("rules") or []
+    found = [_file(item, reading.under("rules")) for item in (rules if isinstance(rules, list) else [rules])]
+    return TimeFiles(
+        prometheus=_file(raw.get("prometheus"), reading.under("prometheus")),
+        rules=tuple(path for path in found if path),
+        alertmanager=_file(raw.get("alertmanager"), reading.under("alertmanager")),
+    )
+
+
+def _read_operations(raw: object, services: Mapping[str, Service], reading: Reading) -> Operations:
+    if raw is None:
+        return Operations()
+    if not isinstance(raw, dict):
+        reading.report("is not a mapping")
+        return Operations()
+    if unknown := sorted(set(map(str, raw)) - {"addresses", "units", "ca", "environment"}):
+        reading.report(f"does not have {', '.join(unknown)}")
+    addresses: dict[str, Endpoint] = {}
+    for outside, inside in _mapping(raw, "addresses", reading).items():
+        if not re.fullmatch(r"[^\s:/]+:\d{1,5}", outside):
+            reading.report(f"addresses: {outside!r} is not of the form HOST:PORT")
+        if endpoint := _endpoint(inside, services, reading.under(f"addresses {outside}")):
+            addresses[outside] = endpoint
+    units = {unit: str(service) for unit, service in _mapping(raw, "units", reading).items()}
+    for unit, service in units.items():
+        if service not in services:
+            reading.report(f"units {unit}: there is no service {service!r}")
+    return Operations(
+        addresses=addresses,
+        units=units,
+        ca=_read_ca(raw.get("ca"), services, reading.under("ca")),
+        environment={name: str(value) for name, value in _mapping(raw, "environment", reading).items()},
+    )
+
+
+def _mapping(raw: Mapping[str, Any], key: str, reading: Reading) -> dict[str, Any]:
+    value = raw.get(key) or {}
+    if not isinstance(value, dict):
+        reading.report(f"{key} is not a mapping")
+        return {}
+    return {str(name): item for name, item in value.items()}
+
+
+def _read_ca(raw: object, services: Mapping[str, Service], reading: Reading) -> tuple[str, str] | None:
+    if raw is None:
+        return None
+    service, colon, inside = str(raw).partition(":")
+    if not colon or service not in services or not inside.startswith("/"):
+        reading.report(f"{raw!r} is not of the form SERVICE:/PATH with a service that is there")
+        return None
+    if not any(inside == m.inside or inside.startswith(m.inside + "/") for m in services[service].mounts):
+        reading.report(f"{inside} lies in no mount of {service}")
+    return service, inside

@@ -1,0 +1,268 @@
+"""The conductor: what it records, in which order, and that it heals whatever happens."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from harness import Alert, Arrivals, Control, UsageError, minutes, seconds
+from harness.errors import SandboxError
+from harness.faults import UpstreamOutage
+from harness.model.judgement import Judgement
+from harness.model.record import Record, Scenario
+from harness.model.verdict import Outcome
+from harness.run import NotProven, Run
+from harness.testing import FakeAlerts, FakeClock, FakeJournal, FakeOperator, FakeSandbox, ScriptedLoad, fake_cast
+
+SCENARIO = Scenario(name="outage", hypothesis="it holds")
+LOAD = Arrivals.constant(per_second=10)
+PAGE = Alert("TooManyErrors")
+
+
+class Stage:
+    """A run on fakes, and the record it ends with."""
+
+    def __init__(self, *, control: Control = Control.NONE, scale: float = 1.0, outcome: Outcome = Outcome.PASS) -> None:
+        self.clock = FakeClock(scale)
+        self.sandbox = FakeSandbox({"app-database": "database", "app-cache": "cache"})
+        self.alerts = FakeAlerts()
+        self.journal = FakeJournal()
+        self.loads = ScriptedLoad(self.clock)
+        self.operator = FakeOperator({"failover": lambda: None, "failover-off": lambda: None})
+        self.records: list[Record] = []
+        self.outcome = outcome
+        cast = fake_cast(
+            clock=self.clock,
+            sandbox=self.sandbox,
+            alerts=self.alerts,
+            journal=self.journal,
+            loads=self.loads,
+            operator=self.operator,
+            conclude=self.conclude,
+        )
+        self.run = Run(cast, scenario=SCENARIO, run_id="1", control=control, seed=1)
+
+    def conclude(self, record: Record) -> Judgement:
+        self.records.append(record)
+        return Judgement(scenario=record.scenario.name, outcome=self.outcome, verdicts=())
+
+    @property
+    def record(self) -> Record:
+        self.run.conclude(checks=[])
+        return self.records[-1]
+
+
+@pytest.fixture
+def stage() -> Any:
+    made = Stage()
+    with made.sandbox:
+        yield made
+
+
+def test_observation_takes_its_time_divided_by_the_scale() -> None:
+    """Ten runbook minutes at scale 60 are ten seconds on the wall."""
+    stage = Stage(scale=60)
+    stage.run.observe("calm", minutes(10))
+    span = stage.record.window("calm")
+    assert span is not None
+    assert span.ended is not None
+    assert span.ended - span.began == pytest.approx(10)
+
+
+def test_a_window_is_named_once(stage: Stage) -> None:
+    """Two observations of one name are refused: a report could not tell them apart."""
+    stage.run.observe("calm", seconds(1))
+    with pytest.raises(UsageError, match="two windows"):
+        stage.run.observe("calm", seconds(1))
+
+
+def test_the_undo_is_promised_before_the_fault_is_in(stage: Stage) -> None:
+    """The journal has the undo while the link is still whole, and lets go of it only once it is healed."""
+    link = stage.sandbox.links()[0]
+    seen = []
+    promise = stage.journal.promise
+
+    def promising(undo: Any) -> str:
+        seen.append(link.enabled)
+        return promise(undo)
+
+    stage.journal.promise = promising  # type: ignore[method-assign]  # watching the order is the point
+    with stage.run.load(LOAD), stage.run.fault(UpstreamOutage("database")):
+        assert not link.enabled
+        assert stage.journal.open
+    assert seen == [True]
+    assert link.enabled
+    assert not stage.journal.open
+
+
+def test_the_fault_is_healed_when_the_story_breaks_off(stage: Stage) -> None:
+    """An exception inside the block leaves no fault behind, and is not swallowed."""
+    with pytest.raises(ZeroDivisionError), stage.run.fault(UpstreamOutage("database")):
+        _ = 1 / 0
+    assert stage.sandbox.links()[0].enabled
+    assert stage.record.faults[0].healed_at is not None
+
+
+def test_a_fault_that_can_not_be_healed_keeps_its_promise_open(stage: Stage) -> None:
+    """Where the proxy is gone, the journal still holds the undo, and the record says why."""
+    with stage.run.fault(UpstreamOutage("database")):
+        stage.sandbox.links()[0].dead = True
+    fault = stage.record.faults[0]
+    assert fault.healed_at is None
+    assert "does not answer" in fault.problem
+    assert stage.journal.open
+
+
+def test_receipts_are_taken_all_along(stage: Stage) -> None:
+    """While a fault has to be in force it is looked at once a second, at its start and at its end."""
+    with stage.run.load(LOAD), stage.run.fault(UpstreamOutage("database")):
+        stage.run.observe("broken", seconds(5))
+    fault = stage.record.faults[0]
+    assert [receipt.in_force for receipt in fault.before] == [False]
+    assert len(fault.during) >= 6
+    assert all(receipt.in_force for receipt in fault.during)
+    assert fault.after[0].in_force is False
+
+
+def test_a_lost_fault_ends_every_wait(stage: Stage) -> None:
+    """A fault taken out behind our back is noticed within seconds, and nobody waits for an alert any more."""
+    link = stage.sandbox.links()[0]
+    began = stage.clock.now()
+    stage.clock.at(began + 5, link.enable)
+    with stage.run.load(LOAD), stage.run.fault(UpstreamOutage("database")):
+        assert not stage.run.wait_for(PAGE.firing, at_most=minutes(10))
+    assert stage.clock.now() - began < 10
+    record = stage.record
+    assert any(receipt.in_force is False for receipt in record.faults[0].during)
+    assert any(event.kind == "run.abandoned" for event in record.events)
+
+
+def test_a_path_without_traffic_is_recorded_as_such(stage: Stage) -> None:
+    """A link that carries nothing before the fault is put down with zero traffic."""
+    stage.sandbox.links()[0].traffic = 0
+    with stage.run.load(LOAD), stage.run.fault(UpstreamOutage("database")):
+        pass
+    assert stage.record.faults[0].before[0].details["traffic"] == 0
+
+
+def test_a_path_that_is_unused_at_the_end_is_recorded_as_such(stage: Stage) -> None:
+    """A service that was led past the link meanwhile leaves it without traffic at the end."""
+    with stage.run.load(LOAD):
+        with stage.run.fault(UpstreamOutage("database")):
+            pass
+        stage.sandbox.links()[0].traffic = 0
+    assert stage.record.faults[0].after[-1].details["traffic"] == 0
+
+
+def test_waiting_ends_when_the_alert_fires(stage: Stage) -> None:
+    """wait_for returns true as soon as the condition holds."""
+    stage.clock.at(stage.clock.now() + 3, lambda: stage.alerts.states.update(TooManyErrors="firing"))
+    began = stage.clock.now()
+    assert stage.run.wait_for(PAGE.firing, at_most=minutes(5))
+    assert stage.clock.now() - began == pytest.approx(3, abs=0.2)
+
+
+def test_waiting_gives_up_after_its_limit(stage: Stage) -> None:
+    """wait_for returns false, and raises nothing, once its limit has passed."""
+    began = stage.clock.now()
+    assert not stage.run.wait_for(PAGE.firing, at_most=minutes(5))
+    assert stage.clock.now() - began == pytest.approx(300)
+
+
+@pytest.mark.parametrize("cause", ["load", "alerts"])
+def test_nobody_waits_for_what_can_not_be_proven_any_more(stage: Stage, cause: str) -> None:
+    """Once the generator is dead or Prometheus is gone for long, every wait ends at once."""
+
+    def lose() -> None:
+        if cause == "load":
+            stage.loads.alive = False
+        else:
+            stage.alerts.trouble = "Prometheus has not answered for 10 s"
+
+    stage.clock.at(stage.clock.now() + 2, lose)
+    began = stage.clock.now()
+    with stage.run.load(LOAD):
+        stage.run.observe("calm", minutes(10))
+        stage.run.wait_for(PAGE.firing, at_most=minutes(10))
+    assert stage.clock.now() - began < 5
+
+
+def test_without_fault_control_leaves_the_fault_out() -> None:
+    """Under no-fault the block runs on a whole system, and the record says that it was skipped."""
+    stage = Stage(control=Control.NO_FAULT)
+    with stage.sandbox, stage.run.fault(UpstreamOutage("database")) as outage:
+        assert stage.sandbox.links()[0].enabled
+    record = stage.record
+    assert record.faults[0].skipped
+    assert record.instant(outage.start) is not None
+
+
+def test_without_mitigation_control_leaves_the_steps_out() -> None:
+    """Under no-mitigation no step is performed, and each is recorded as skipped."""
+    stage = Stage(control=Control.NO_MITIGATION)
+    stage.run.mitigate("failover")
+    stage.run.restore("failover")
+    assert not stage.operator.performed
+    assert [(step.name, step.skipped) for step in stage.record.steps] == [("failover", True), ("failover-off", True)]
+
+
+def test_restore_performs_the_steps_that_take_back(stage: Stage) -> None:
+    """What a mitigation did is taken back by the runbook's own steps for it."""
+    stage.run.mitigate("failover")
+    stage.run.restore("failover")
+    assert stage.operator.performed == ["failover", "failover-off"]
+
+
+def test_an_unknown_step_is_refused_before_any_is_performed(stage: Stage) -> None:
+    """A typo in a step's name is a usage error, and no step of the call runs."""
+    with pytest.raises(UsageError, match="no such step"):
+        stage.run.mitigate("failover", "failovr")
+    assert not stage.operator.performed
+
+
+def test_a_fault_on_a_link_that_does_not_exist_is_refused(stage: Stage) -> None:
+    """The refusal names the services that links do lead to."""
+    with pytest.raises(UsageError, match="cache, database"), stage.run.fault(UpstreamOutage("databse")):
+        pass
+
+
+def test_verify_raises_unless_everything_passed(stage: Stage) -> None:
+    """Only PASS lets a scenario's test pass."""
+    stage.run.verify()
+    stage.outcome = Outcome.UNKNOWN
+    with pytest.raises(NotProven):
+        stage.run.verify()
+
+
+def test_load_in_flight_when_the_story_breaks_off_is_recorded(stage: Stage) -> None:
+    """The load's record is kept though the block inside it raised."""
+    with pytest.raises(SandboxError), stage.run.load(LOAD):
+        raise SandboxError("gone")
+    assert len(stage.record.loads) == 1
+
+
+def test_a_second_load_is_refused(stage: Stage) -> None:
+    """One load at a time: two would be each other's disturbance."""
+    with stage.run.load(LOAD), pytest.raises(UsageError, match="on already"), stage.run.load(LOAD):
+        pass
+
+
+def test_a_plan_that_can_not_be_followed_is_refused(stage: Stage) -> None:
+    """A plan with a negative rate never starts a generator."""
+    with pytest.raises(UsageError, match="can't be followed"), stage.run.load(Arrivals.constant(-1)):
+        pass
+    assert stage.loads.plan is None
+
+
+def test_the_fault_window_ends_before_the_healing_begins(stage: Stage) -> None:
+    """`outage.end` is when the healing began, so that "before the upstream came back" is never judged too kindly."""
+    with stage.run.load(LOAD), stage.run.fault(UpstreamOutage("database")) as outage:
+        stage.run.observe("broken", timedelta(seconds=2))
+    record = stage.record
+    ended = record.instant(outage.end)
+    healed = record.faults[0].healed_at
+    assert ended is not None
+    assert healed is not None
+    assert ended <= healed
