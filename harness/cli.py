@@ -19,7 +19,12 @@ from harness.errors import HarnessError, UsageError
 from harness.model.verdict import Control
 from harness.settings import DEFAULT_SCALE, Settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Prove that an incident runbook works, by experiment.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Prove that an incident runbook works, by experiment.",
+)
 runbook_app = typer.Typer(no_args_is_help=True, help="Look into a runbook.")
 app.add_typer(runbook_app, name="runbook")
 

@@ -158,8 +158,9 @@ def _docker(name: str, arguments: Sequence[str]) -> Finding:
     except OSError as problem:
         return Finding(name=name, there=False, where=f"{path} does not run: {problem.strerror}", purpose=purpose)
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["it failed without a word"]
-        return Finding(name=name, there=False, where=said[0], purpose=purpose)
+        said = (done.stderr.strip().splitlines() or ["nothing"])[0]
+        command = f"`docker {arguments[0]}`"
+        return Finding(name=name, there=False, where=f"{command} fails and says: {said}", purpose=purpose)
     return Finding(name=name, there=True, version=done.stdout.strip(), how="PATH", where=path, purpose=purpose)
 
 

@@ -17,9 +17,8 @@ NAME = "journal.jsonl"
 class Journal:
     """The promises of one sandbox: a file of JSON lines, `{"promise": ID, "undo": {...}}` and later `{"kept": ID}`.
 
-    Only ever appended to. A line that is cut short at the end of the file is a crash while writing: that promise was
-    never given (nobody went on to harm anything before `promise` returned), so it is left out. So is the newline
-    that it lacks: the next line begins on a line of its own.
+    Only ever appended to. A line that is cut short is a crash while writing: that promise was never given (nobody
+    harms anything before `promise` has returned), so it is left out, and the next line begins on a line of its own.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,14 +45,14 @@ class Journal:
         except OSError as odd:
             raise HarnessError(f"the journal {self.path} can't be read: {odd}") from odd
         found: dict[str, dict[str, Any]] = {}
-        *lines, torn = text.split(b"\n")
+        lines = text.split(b"\n")
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             entry = _entry(line)
             if entry is None:
                 # A torn line can stand in the middle too: it was the last one before the next writer came.
-                if not lines[number:] or _is_torn(line):
+                if number == len(lines) or _is_torn(line):
                     continue
                 raise HarnessError(f"the journal {self.path} is damaged at line {number}: {line[:80]!r}")
             if "kept" in entry:

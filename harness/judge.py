@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -37,6 +37,8 @@ AnyCheck = Annotated[
     | StepWorked,
     Field(discriminator="kind"),
 ]
+RECOVERED = "slo.recovered_within"
+STEP_RESOLUTION = 0.05  # how often a step looks for its effect (wall seconds)
 _CHECK: TypeAdapter[Check] = TypeAdapter(AnyCheck)
 
 
@@ -104,8 +106,35 @@ def _clock(record: Record) -> Verdict:
 
 
 def times(record: Record) -> Mapping[str, Time]:
-    """The chain's times that this record can tell, by name: detection and its parts, mitigation, recovery."""
-    return {}
+    """The chain's times that this record can tell, in the order of the chain: detection, mitigation, recovery."""
+    found: dict[str, Time] = {}
+    by_alert = detections(record)
+    for detection in by_alert:
+        found.update(detection.times("detection" if len(by_alert) == 1 else f"detection by {detection.alert}"))
+    found.update(_mitigation(record))
+    for plain in record.checks:
+        if plain.get("kind") == RECOVERED:
+            recovery = _CHECK.validate_python(dict(plain))
+            time = recovery.time(record) if isinstance(recovery, RecoveredWithin) else None
+            if time is not None:
+                found["recovery" if "recovery" not in found else recovery.claim] = time
+    return found
 
 
-__all__: Sequence[str] = ("encode_check", "judge", "times")
+def _mitigation(record: Record) -> Mapping[str, Time]:
+    """How long the mitigating steps took until their last effect. They are actions: their time is real, not scaled."""
+    done = [step for step in record.steps if step.purpose == "mitigate" and not step.skipped and step.effects]
+    spans = [(step, record.window(step.window), max(effect.at for effect in step.effects)) for step in done]
+    took = [(step.name, span.began, ended) for step, span, ended in spans if span is not None]
+    if not took:
+        return {}
+    whole = _real("from the first mitigating step to the last effect", took[0][1], max(ended for _, _, ended in took))
+    return {
+        "mitigation": whole,
+        **{f"mitigation/{name}": _real(f"performing {name}", began, ended) for name, began, ended in took},
+    }
+
+
+def _real(said: str, began: float, ended: float) -> Time:
+    wall = ended - began
+    return Time(value_seconds_runbook=wall, wall_seconds=wall, resolution_seconds=STEP_RESOLUTION, said=said, at=ended)

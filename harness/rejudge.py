@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,8 @@ def write_reports(folders: Sequence[Path], form: str, output: Path | None) -> It
 
 def outline_of(file: Path | None, compose: Path) -> tuple[str, Any]:
     """The outline of a runbook as text and as plain values."""
-    import os
-
     if file is None:
-        settings = read_topology(compose, os.environ).gameday
-        file = settings.runbook if settings else None
+        file = read_topology(compose, os.environ).runbook
     if file is None:
         raise UsageError("no runbook was named", hint=f"give a Markdown file, or set x-gameday.runbook in {compose}")
     runbook = read_runbook(file)

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from harness.clock import Clock, wall_seconds
 from harness.errors import HarnessError, UsageError
-from harness.faults import Fault, decode, encode
+from harness.faults import Fault, encode
 from harness.judge import encode_check
 from harness.model.check import Check
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals
 from harness.model.record import AlertEvidence, FaultRecord, LoadRecord, Receipt, Record, Scenario, StepRecord
 from harness.model.timeline import Event, Scalar, Span, SpanKind, Window
-from harness.model.units import say_duration
 from harness.model.verdict import Control, Outcome
 from harness.sandbox.base import Sandbox, require
 
@@ -72,15 +72,15 @@ class RunningLoad(Protocol):
 
     def summary(self) -> str: ...
 
+    def stop(self) -> None:
+        """Let it drain and end; safe to call on one that is dead."""
+        ...
+
 
 class Loads(Protocol):
     """Where load comes from."""
 
     def start(self, plan: Arrivals, window: str) -> RunningLoad: ...
-
-    def stop(self, load: RunningLoad) -> None:
-        """Let it drain and end; safe to call on one that is dead."""
-        ...
 
 
 class Operator(Protocol):
@@ -152,15 +152,16 @@ class NotProven(AssertionError):
 class Run:
     """One scenario, while it runs. Scenarios call its methods in the order of their story and end with `verify`."""
 
-    def __init__(self, cast: Cast, *, scenario: Scenario, run_id: str, control: Control, seed: int) -> None:
+    def __init__(self, cast: Cast, *, scenario: Scenario, folder: Path, control: Control, seed: int) -> None:
         self._cast = cast
         self._scenario = scenario
-        self._run_id = run_id
+        self.folder = folder
         self._control = control
         self._seed = seed
         self._story = _Story()
         self._began = cast.clock.now()
         self._load: RunningLoad | None = None
+        self._faults: list[Fault] = []  # in step with the story's fault records
         self._fault_trouble = ""
         self._hopeless = ""
         self.judgement: Judgement | None = None
@@ -180,7 +181,7 @@ class Run:
                 yield window
                 self._see_paths_in_use_again()
             finally:
-                self._cast.loads.stop(load)
+                load.stop()
                 self._load = None
                 self._story.loads.append(load.record)
 
@@ -207,7 +208,7 @@ class Run:
         name = self._unused(str(fault))
         record = FaultRecord(window=name, description=str(fault), settings=encode(fault))
         if self._control is Control.NO_FAULT:
-            self._story.faults.append(replace(record, skipped=True))
+            self._keep(fault, replace(record, skipped=True))
             with self._window(name, "fault") as window:
                 yield window
             return
@@ -239,7 +240,7 @@ class Run:
         clock, sandbox, story = self._cast.clock, self._cast.sandbox, self._story
         ended = clock.now()
         record = Record(
-            run_id=self._run_id,
+            run_id=self.folder.name,
             scenario=self._scenario,
             control=self._control,
             time_scale=clock.scale,
@@ -330,6 +331,10 @@ class Run:
 
     # -- faults --------------------------------------------------------------------------------------------------
 
+    def _keep(self, fault: Fault, record: FaultRecord) -> None:
+        self._faults.append(fault)
+        self._story.faults.append(record)
+
     def _traffic_on(self, fault: Fault) -> int | None:
         """How far the fault's traffic count grows while the system runs; 0 where the path is not used."""
         clock, sandbox = self._cast.clock, self._cast.sandbox
@@ -345,10 +350,10 @@ class Run:
 
     def _see_paths_in_use_again(self) -> None:
         """A path that is unused at the end was by-passed meanwhile: the fault did not hit what it claims to."""
-        for index, record in enumerate(self._story.faults):
+        for index, (fault, record) in enumerate(zip(self._faults, self._story.faults, strict=True)):
             if record.healed_at is None or self._hopeless:
                 continue
-            receipt = self._receipt(decode(record.settings), with_traffic=True)
+            receipt = self._receipt(fault, with_traffic=True)
             self._story.faults[index] = replace(record, after=(*record.after, receipt))
 
     def _receipt(self, fault: Fault, *, with_traffic: bool = False) -> Receipt:
@@ -398,7 +403,7 @@ class _FaultKeeper:
         try:
             self._undo.close()
         finally:
-            self._run._story.faults.append(replace(self._record, during=tuple(self._during)))
+            self._run._keep(self._fault, replace(self._record, during=tuple(self._during)))
 
     def _heal(self, promise: str) -> None:
         cast = self._run._cast

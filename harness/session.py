@@ -10,22 +10,28 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness import store
-from harness.alerts.rules import scale_alertmanager, scale_prometheus, scale_rules
+from harness.alerts.configuration import longest_scrape, scale_alertmanager, scale_prometheus
+from harness.alerts.rules import scale_rules
 from harness.alerts.watch import AlertWatch
-from harness.clock import SystemClock
+from harness.clock import Clock, SystemClock
 from harness.errors import HarnessError, UsageError
+from harness.journal import Journal
 from harness.judge import judge
 from harness.load.driver import LoadDriver, read_samples
+from harness.mitigations.operator import RunbookOperator
 from harness.model.judgement import Judgement
 from harness.model.record import Record, Scenario
-from harness.operator import RunbookOperator
 from harness.rejudge import FORMS, render
 from harness.run import Cast, Progress, Run
 from harness.runbook.parse import read_runbook
+from harness.runbook.probe import SandboxProbe
+from harness.runbook.shell import open_shell
 from harness.runbook.steps import Steps, read_steps
 from harness.sandbox import processes
+from harness.sandbox.base import Address, ServiceStatus
 from harness.sandbox.parts import FoundPart, find_all
-from harness.sandbox.topology import Topology, read_topology
+from harness.sandbox.processes import ProcessSandbox
+from harness.sandbox.topology import Role, Topology, read_topology
 from harness.settings import Settings
 
 T = TypeVar("T")
@@ -70,23 +76,24 @@ def _renderers(topology: Topology, scale: float) -> Mapping[Path, Callable[[str]
     """How each file with times in it is compiled for `scale`; each is tried here, so that a bad one is said now."""
     time = topology.time
     compilers: dict[Path, Callable[[str], str]] = {}
-    for path, compiler in (
-        (time.prometheus, scale_prometheus),
-        *((path, scale_rules) for path in time.rules),
-        (time.alertmanager, scale_alertmanager),
-    ):
-        if path is not None:
-            compilers[path] = partial(_compiled, compiler, scale, path)
+    scrape = None
+    if time.prometheus is not None:
+        compilers[time.prometheus] = partial(scale_prometheus, scale=scale, source=time.prometheus.name)
+        scrape = longest_scrape(time.prometheus.read_text(encoding="utf-8"), source=time.prometheus.name)
+    for rules in time.rules:
+        compilers[rules] = partial(scale_rules, scale=scale, source=rules.name, scrape_interval=scrape)
+    if time.alertmanager is not None:
+        compilers[time.alertmanager] = partial(scale_alertmanager, scale=scale, source=time.alertmanager.name)
     problems: list[str] = []
-    for path, compiled in compilers.items():
-        _asked(problems, lambda path=path, compiled=compiled: compiled(path.read_text(encoding="utf-8")))  # type: ignore[misc]
+    for path, compile_text in compilers.items():
+        _asked(problems, partial(_compiled, path, compile_text))
     if problems:
         raise UsageError("files with times in them can't be compiled", problems=problems)
     return compilers
 
 
-def _compiled(compiler: Callable[..., str], scale: float, path: Path, text: str) -> str:
-    return compiler(text, scale, source=path.name)
+def _compiled(path: Path, compile_text: Callable[[str], str]) -> str:
+    return compile_text(path.read_text(encoding="utf-8"))
 
 
 def read_runbook_steps(topology: Topology) -> Steps:
@@ -107,41 +114,52 @@ def open_run(settings: Settings, scenario: Scenario, progress: Progress) -> Iter
         raise UsageError(f"{topology.path} does not say who comes", hint="add `users: FILE` to its x-gameday")
     clock = SystemClock(settings.time_scale)
     folder = store.new_folder(settings.runs, scenario.name, clock.now())
-    with processes.open_sandbox(topology, parts=plan.parts, render=plan.render, logs=folder / "logs") as sandbox:
-        prometheus = sandbox.address(*_at(topology, "prometheus"))
-        with (
-            AlertWatch(
-                prometheus.url,
-                sandbox.address(*_at(topology, "receiver")).url,
-                clock=clock,
-                alertmanager=sandbox.address(*_at(topology, "alertmanager")).url,
-            ) as alerts,
-            RunbookOperator.at_work(topology, steps, sandbox, clock, prometheus) as operator,
-        ):
-            loads = LoadDriver(
-                spawner=sandbox,
-                users=str(topology.users),
-                target=sandbox.address(*_at(topology, "entry")).url,
-                folder=folder,
-                clock=clock,
-                seed=settings.seed,
-            )
-            cast = Cast(
-                sandbox=sandbox,
-                clock=clock,
-                alerts=alerts,
-                loads=loads,
-                operator=operator,
-                journal=sandbox.journal,
-                progress=progress,
-                conclude=partial(_conclude, folder),
-            )
-            yield Run(cast, scenario=scenario, folder=folder, control=settings.control, seed=settings.seed)
+    with (
+        processes.open_sandbox(topology, parts=plan.parts, render=plan.render, logs=folder / "logs") as sandbox,
+        _watch(topology, sandbox, clock) as alerts,
+        _operator(topology, steps, sandbox, clock) as operator,
+    ):
+        loads = LoadDriver(
+            spawner=sandbox,
+            users=str(topology.users),
+            target=_where(topology, "entry", sandbox).url,
+            folder=folder,
+            clock=clock,
+            seed=settings.seed,
+        )
+        cast = Cast(
+            sandbox=sandbox,
+            clock=clock,
+            alerts=alerts,
+            loads=loads,
+            operator=operator,
+            journal=Journal(sandbox.folder),
+            progress=progress,
+            conclude=partial(_conclude, folder),
+        )
+        yield Run(cast, scenario=scenario, folder=folder, control=settings.control, seed=settings.seed)
 
 
-def _at(topology: Topology, role: str) -> tuple[str, int]:
-    endpoint = topology.role(role)  # type: ignore[arg-type]  # the roles are spelled out above
-    return endpoint.service, endpoint.port
+@contextmanager
+def _watch(topology: Topology, sandbox: ProcessSandbox, clock: Clock) -> Iterator[AlertWatch]:
+    prometheus, receiver = _where(topology, "prometheus", sandbox), _where(topology, "receiver", sandbox)
+    alertmanager = _where(topology, "alertmanager", sandbox)
+    with AlertWatch(prometheus.url, receiver.url, clock=clock, alertmanager=alertmanager.url) as alerts:
+        yield alerts
+
+
+@contextmanager
+def _operator(topology: Topology, steps: Steps, sandbox: ProcessSandbox, clock: Clock) -> Iterator[RunbookOperator]:
+    operations = topology.operations
+    ca = sandbox.path(*operations.ca) if operations.ca else None
+    probe = SandboxProbe(sandbox, prometheus=_where(topology, "prometheus", sandbox), ca=ca)
+    with open_shell(sandbox, operations, clock=clock, directory=sandbox.folder / "operator") as shell:
+        yield RunbookOperator(steps=steps, shell=shell, probe=probe, clock=clock)
+
+
+def _where(topology: Topology, role: Role, sandbox: ProcessSandbox) -> Address:
+    endpoint = topology.role(role)
+    return sandbox.address(endpoint.service, endpoint.port)
 
 
 def _conclude(folder: Path, record: Record) -> Judgement:
@@ -158,7 +176,7 @@ def _conclude(folder: Path, record: Record) -> Judgement:
     return judgement
 
 
-def up(settings: Settings, say: Callable[[str], None]) -> Sequence[processes.ServiceStatus]:
+def up(settings: Settings, say: Callable[[str], None]) -> Sequence[ServiceStatus]:
     """Start the sandbox by itself; it stays until `down`."""
     plan = prepare(settings)
     with processes.open_sandbox(
@@ -178,12 +196,12 @@ def down(name: str) -> Sequence[str]:
     return [one.name for one in standing]
 
 
-def status() -> Mapping[str, Sequence[processes.ServiceStatus]]:
+def status() -> Mapping[str, Sequence[ServiceStatus]]:
     """Every service of every sandbox of this user on this machine, by the sandbox's name."""
     return {one.name: processes.attach(one.name).services() for one in processes.sandboxes()}
 
 
-def table(services: Sequence[processes.ServiceStatus]) -> str:
+def table(services: Sequence[ServiceStatus]) -> str:
     """The services as lines for a terminal."""
     rows = [
         (

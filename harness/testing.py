@@ -1,7 +1,7 @@
 """Fakes for every seam of a run, so that scenarios, faults and checks can be tested without servers or waiting.
 
     cast = fake_cast(sandbox=FakeSandbox(links={"app-database": "database"}))
-    run = Run(cast, scenario=…, run_id="1", control=Control.NONE, seed=1)
+    run = Run(cast, scenario=…, folder=Path("1"), control=Control.NONE, seed=1)
 
 Time passes only in `FakeClock.sleep`; everything that happens "meanwhile" is scripted against it.
 """
@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from harness.errors import SandboxError, UsageError
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals, Sample
-from harness.model.record import AlertEvidence, LoadRecord, Record, StepRecord
+from harness.model.record import AlertEvidence, LoadRecord, Receipt, Record, StepRecord
 from harness.model.timeline import Event
 from harness.run import Cast, Condition
-from harness.sandbox.base import Address, LinkStatus, ServiceStatus
+from harness.sandbox.base import Address, HasLinks, LinkStatus, ServiceStatus
 
 
 class FakeClock:
@@ -94,9 +94,12 @@ class FakeLink:
 
     def status(self) -> LinkStatus:
         self._alive()
-        toxics = tuple(self.toxics.values())
         return LinkStatus(
-            name=self.name, listen=self.address, upstream=self.upstream_service, enabled=self.enabled, toxics=toxics
+            name=self.name,
+            listen=Address("127.0.0.1", 1),
+            upstream=self.upstream_service,
+            enabled=self.enabled,
+            toxics=tuple(self.toxics.values()),
         )
 
     def disable(self) -> None:
@@ -164,6 +167,36 @@ class FakeSandbox:
         return [link for link in self._links if link.upstream_service == upstream]
 
 
+@dataclass(frozen=True, slots=True)
+class FakeFault:
+    """A fault on the links to `upstream` that is seen by looking at the fake link instead of probing a socket."""
+
+    upstream: str
+    kind: Literal["fake"] = "fake"
+    needs: ClassVar[tuple[type, ...]] = (HasLinks,)
+
+    def __str__(self) -> str:
+        return f"{self.upstream} down"
+
+    def problems(self, sandbox: FakeSandbox) -> Sequence[str]:
+        return [] if sandbox.links_to(self.upstream) else [f"no link leads to {self.upstream}"]
+
+    def inject(self, sandbox: FakeSandbox) -> None:
+        for link in sandbox.links_to(self.upstream):
+            link.disable()
+
+    def heal(self, sandbox: FakeSandbox) -> None:
+        for link in sandbox.links_to(self.upstream):
+            link.enable()
+
+    def receipt(self, sandbox: FakeSandbox, at: float) -> Receipt:
+        down = all(not link.status().enabled for link in sandbox.links_to(self.upstream))
+        return Receipt(at=at, in_force=down, intended=str(self), measured="down" if down else "up")
+
+    def traffic(self, sandbox: FakeSandbox) -> int | None:
+        return sum(link.bytes_passed() for link in sandbox.links_to(self.upstream))
+
+
 class FakeAlerts:
     """Alerts in the states that a test sets: `states["HighErrors"] = "firing"`; `evidence` is what is collected."""
 
@@ -200,10 +233,15 @@ class ScriptedLoad:
         self._window = ""
 
     def start(self, plan: Arrivals, window: str) -> ScriptedLoad:
-        self.plan, self._window, self._began, self.alive = plan.scaled(self._clock.scale), window, self._clock.now(), True
+        self.plan, self._window, self._began, self.alive = (
+            plan.scaled(self._clock.scale),
+            window,
+            self._clock.now(),
+            True,
+        )
         return self
 
-    def stop(self, load: ScriptedLoad) -> None:
+    def stop(self) -> None:
         assert self.plan is not None, "stopped before it was started"
         ended = self._clock.now()
         instants = [self._began + t for t in self.plan.times(timedelta(seconds=ended - self._began), seed=1)]
@@ -237,9 +275,7 @@ class ScriptedLoad:
     def _sample(self, planned: float) -> Sample:
         latency, status = self._answer(planned)
         ok = 200 <= status < 400
-        return Sample(
-            planned=planned, sent=planned, ended=planned + latency, name="request", status=status, ok=ok
-        )
+        return Sample(planned=planned, sent=planned, ended=planned + latency, name="request", status=status, ok=ok)
 
 
 class FakeOperator:

@@ -46,9 +46,9 @@ class ScriptWriter(FastHttpUser):
 
     @task(88)
     def write_script(self) -> None:
-        topic, prompt = draw_prompt()
+        prompt = draw_prompt()
         body = {"prompt": prompt, "user_id": draw_person()}
-        self._ask("POST", "/api/generation/scripts", lambda answer: wrong_script(answer, topic), body)
+        self._ask("POST", "/api/generation/scripts", lambda answer: wrong_script(answer, prompt), body)
 
     @task(6)
     def search(self) -> None:
@@ -89,13 +89,12 @@ class ScriptWriter(FastHttpUser):
                 response.failure(problem)
 
 
-def draw_prompt() -> tuple[str, str]:
-    """What to ask for, and the words of it that the answer must take up."""
-    topic = random.choice(TOPICS)  # noqa: S311 - a load, no secret
+def draw_prompt() -> str:
+    """What to ask for: one of the popular prompts, or one that nobody has asked for yet."""
     if random.random() < POPULAR_SHARE:  # noqa: S311 - a load, no secret
-        return topic, POPULAR[TOPICS.index(topic)]
-    setting = random.choice(SETTINGS)  # noqa: S311 - a load, no secret
-    return topic, f"Write a script about {topic}, {setting}. Draft {random.getrandbits(48):012x}."
+        return random.choice(POPULAR)  # noqa: S311 - a load, no secret
+    topic, setting = random.choice(TOPICS), random.choice(SETTINGS)  # noqa: S311 - a load, no secret
+    return f"Write a script about {topic}, {setting}. Draft {random.getrandbits(48):012x}."
 
 
 def draw_person() -> str:
@@ -103,14 +102,15 @@ def draw_person() -> str:
     return f"user-{random.randrange(PEOPLE):03d}"  # noqa: S311 - a load, no secret
 
 
-def wrong_script(answer: Any, topic: str) -> str:
-    """What is wrong with the answer to a prompt about `topic`; empty if nothing is."""
+def wrong_script(answer: Any, prompt: str) -> str:
+    """What is wrong with the answer to `prompt`; empty if nothing is. The sandbox's models repeat what they were asked,
+    so an answer that was meant for somebody else shows."""
     script = answer.get("script") if isinstance(answer, dict) else None
     if not isinstance(script, str) or not script.strip():
         return "the answer holds no script"
     if not isinstance(answer.get("model"), str) or not isinstance(answer.get("cached"), bool):
         return "the answer does not say which model wrote it, or whether it was cached"
-    return "" if topic in script else "the script is not about what was asked"
+    return "" if prompt in script else "the script is not about what was asked"
 
 
 def wrong_documents(answer: Any) -> str:

@@ -33,7 +33,7 @@ def watch_client(seat: Seat, *, timeout: float) -> None:
         sent = arrival.sends(named(method, str(name)))
         kwargs["context"] = {**(kwargs.get("context") or {}), MARK: sent}
         try:
-            with gevent.Timeout(timeout, ReadTimeout(f"no complete answer within {timeout:g} s")):
+            with gevent.Timeout(timeout, _too_long(seat.user, timeout)):
                 answer = original(method, url, *args, **kwargs)
         finally:
             sent.answered()
@@ -41,6 +41,12 @@ def watch_client(seat: Seat, *, timeout: float) -> None:
         return answer
 
     client.request = request
+
+
+def _too_long(user: User, timeout: float) -> OSError:
+    """An error that this user's client takes for a failed request, and not for one of its own."""
+    kind = ReadTimeout if isinstance(user, HttpUser) else TimeoutError
+    return kind(f"no complete answer within {timeout:g} s")
 
 
 def _limit_reads(user: User, kwargs: dict[str, Any], timeout: float) -> None:

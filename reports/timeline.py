@@ -18,9 +18,9 @@ from harness.model.units import say_duration
 from reports.bins import Bin, binned
 from reports.words import say_instant
 
-WIDTH, LEFT, RIGHT = 1000.0, 168.0, 14.0
-LANE, RATE_HEIGHT, LATENCY_HEIGHT, GAP = 24.0, 150.0, 120.0, 34.0
-MOST_BINS = 170
+WIDTH, LEFT, RIGHT = 1000.0, 148.0, 14.0
+LANE, RATE_HEIGHT, LATENCY_HEIGHT, GAP = 24.0, 150.0, 120.0, 38.0
+MOST_BINS = 120
 TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 DECADES = tuple(10.0**power for power in range(-4, 5))
 
@@ -56,7 +56,7 @@ def svg(record: Record, judgement: Judgement) -> str:
         ),
         _rate_panel(bins, scale, rate_top),
         _latency_panel(bins, scale, latency_top),
-        _recovered(record, judgement, scale, bottom),
+        _recovered(record, judgement, scale, rate_top, bottom),
     ]
     title = f"Timeline of {record.scenario.name}"
     return (
@@ -140,9 +140,11 @@ def _alert_marks(record: Record, scale: _Scale, name: str) -> str:
     for kind, samples in (("pending", pending), ("firing", firing)):
         for began, ended in _runs(samples, 2.5 * interval):
             parts.append(_bar(scale, began, ended + interval, kind, f"{name} {kind}", label=kind))
-    for gap in record.alerts.gaps:
-        if gap.source == "prometheus":
-            parts.append(_bar(scale, gap.began, gap.ended, "gap", f"no answer from Prometheus: {gap.problem}"))
+    parts.extend(
+        _bar(scale, gap.began, gap.ended, "gap", f"no answer from Prometheus: {gap.problem}")
+        for gap in record.alerts.gaps
+        if gap.source == "prometheus"
+    )
     for note in record.alerts.notifications:
         if note.name == name:
             x = scale(note.at)
@@ -212,7 +214,7 @@ def _bands(record: Record, scale: _Scale, bottom: float) -> str:
     return "".join(parts)
 
 
-def _recovered(record: Record, judgement: Judgement, scale: _Scale, bottom: float) -> str:
+def _recovered(record: Record, judgement: Judgement, scale: _Scale, top: float, bottom: float) -> str:
     time = judgement.times.get("recovery")
     if time is None or time.at is None or not record.began <= time.at <= record.ended:
         return ""
@@ -220,8 +222,8 @@ def _recovered(record: Record, judgement: Judgement, scale: _Scale, bottom: floa
     near_end = x > WIDTH - 120
     anchor, shift = ("end", -5) if near_end else ("start", 5)
     return (
-        f'<line class="recovered" x1="{_n(x)}" x2="{_n(x)}" y1="4" y2="{_n(bottom)}"/>'
-        f'<text class="recovered" x="{_n(x + shift)}" y="{_n(bottom - 6)}" text-anchor="{anchor}">users well again</text>'
+        f'<line class="recovered" x1="{_n(x)}" x2="{_n(x)}" y1="{_n(top)}" y2="{_n(bottom)}"/>'
+        f'<text class="recovered" x="{_n(x + shift)}" y="{_n(bottom - 6)}" text-anchor="{anchor}">users well</text>'
     )
 
 
@@ -249,8 +251,7 @@ def _rate_panel(bins: Sequence[Bin], scale: _Scale, top: float) -> str:
     def y(rate: float) -> float:
         return top + RATE_HEIGHT * (1 - rate / highest)
 
-    for share in (0.0, 0.5, 1.0):
-        parts.append(_rule(y(highest * share), f"{highest * share:g}"))
+    parts.extend(_rule(y(highest * share), f"{highest * share:g}") for share in (0.0, 0.5, 1.0))
     outcomes = [
         (kind, list(map(count, bins)))
         for kind, count in (
@@ -266,8 +267,8 @@ def _rate_panel(bins: Sequence[Bin], scale: _Scale, top: float) -> str:
         if any(counts):
             parts.append(_area(bins, scale, [y(value) for value in floors], [y(value) for value in tops], kind))
         floors = tops
-    parts.append(_steps_line(bins, scale, [y(b.planned / width) for b in bins], "planned"))
-    parts.append(_steps_line(bins, scale, [y(b.sent / width) for b in bins], "sent"))
+    parts.append(_gapped_line(bins, scale, [y(b.planned / width) for b in bins], "planned"))
+    parts.append(_gapped_line(bins, scale, [y(b.sent / width) for b in bins], "sent"))
     keys = [("right", "answered rightly"), ("refused", "503"), ("failed", "other failures")]
     keys += [("unanswered", "unanswered")] if any(b.unanswered for b in bins) else []
     parts.append(_legend([*keys, ("planned line", "planned"), ("sent line", "sent")], top))
@@ -287,22 +288,18 @@ def _latency_panel(bins: Sequence[Bin], scale: _Scale, top: float) -> str:
     def y(value: float) -> float:
         return top + LATENCY_HEIGHT * (1 - math.log10(min(high, max(low, value)) / low) / span)
 
-    for decade in DECADES:
-        if low <= decade <= high:
-            parts.append(_rule(y(decade), say_duration(decade)))
-    for kind, value in (("p95", lambda b: b.p95), ("p50", lambda b: b.p50)):
-        parts.append(_gapped_line(bins, scale, [None if value(b) is None else y(value(b)) for b in bins], kind))
+    parts.extend(_rule(y(decade), say_duration(decade)) for decade in DECADES if low <= decade <= high)
+    for kind, values in (("p95", [b.p95 for b in bins]), ("p50", [b.p50 for b in bins])):
+        parts.append(_gapped_line(bins, scale, [None if value is None else y(value) for value in values], kind))
     parts.append(_legend([("p50 line", "p50"), ("p95 line", "p95")], top))
     return "".join(parts)
 
 
 def _panel(name: str, note: str, top: float) -> str:
-    x = _n(LEFT - 10)
-    words = note.split(", ")
-    notes = "".join(
-        f'<text class="unit" x="{x}" y="{_n(top + 44 + 13 * i)}">{_text(word)}</text>' for i, word in enumerate(words)
+    return (
+        f'<text class="panel" x="{_n(LEFT)}" y="{_n(top - 12)}">{_text(name)} '
+        f'<tspan class="unit">{_text(note)}</tspan></text>'
     )
-    return f'<text class="lane" x="{x}" y="{_n(top + 30)}">{_text(name)}</text>{notes}'
 
 
 def _nothing(top: float, height: float) -> str:
@@ -312,7 +309,7 @@ def _nothing(top: float, height: float) -> str:
 def _rule(y: float, said: str) -> str:
     return (
         f'<line class="rule" x1="{_n(LEFT)}" x2="{_n(WIDTH - RIGHT)}" y1="{_n(y)}" y2="{_n(y)}"/>'
-        f'<text class="tick" x="{_n(LEFT + 3)}" y="{_n(y - 3)}">{_text(said)}</text>'
+        f'<text class="tick" x="{_n(LEFT - 7)}" y="{_n(y + 3.5)}">{_text(said)}</text>'
     )
 
 
@@ -320,11 +317,6 @@ def _area(bins: Sequence[Bin], scale: _Scale, low: Sequence[float], high: Sequen
     there = [f"{_n(scale(x))} {_n(y)}" for b, y in zip(bins, high, strict=True) for x in (b.began, b.ended)]
     back = [f"{_n(scale(x))} {_n(y)}" for b, y in zip(bins, low, strict=True) for x in (b.began, b.ended)]
     return f'<path class="area {kind}" d="M{"L".join([*there, *reversed(back)])}Z"/>'
-
-
-def _steps_line(bins: Sequence[Bin], scale: _Scale, heights: Sequence[float], kind: str) -> str:
-    points = [f"{_n(scale(x))} {_n(y)}" for b, y in zip(bins, heights, strict=True) for x in (b.began, b.ended)]
-    return f'<path class="line {kind}" d="M{"L".join(points)}"/>'
 
 
 def _gapped_line(bins: Sequence[Bin], scale: _Scale, heights: Sequence[float | None], kind: str) -> str:
@@ -345,9 +337,9 @@ def _legend(keys: Iterable[tuple[str, str]], top: float) -> str:
     widths = [len(said) * 6.2 + 30 for _, said in listed]
     starts = accumulate(widths[:-1], initial=WIDTH - RIGHT - sum(widths))
     return "".join(
-        f'<rect class="key {kind}" x="{_n(x)}" y="{_n(top - 17)}" width="12" height="{3 if "line" in kind else 9}" '
-        f'{"" if "line" not in kind else f"transform={chr(34)}translate(0 3){chr(34)}"}/>'
-        f'<text class="legend" x="{_n(x + 17)}" y="{_n(top - 9)}">{_text(said)}</text>'
+        f'<rect class="key {kind}" x="{_n(x)}" y="{_n(top - 20)}" width="12" height="{3 if "line" in kind else 9}" '
+        f"{'' if 'line' not in kind else f'transform={chr(34)}translate(0 3){chr(34)}'}/>"
+        f'<text class="legend" x="{_n(x + 17)}" y="{_n(top - 12)}">{_text(said)}</text>'
         for x, (kind, said) in zip(starts, listed, strict=True)
     )
 

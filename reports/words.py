@@ -43,7 +43,8 @@ def why(judgement: Judgement) -> str:
         return f"{_MEANS[judgement.outcome]}."
     first, others = decisive[0], len(decisive) - 1
     more = f" (and {others} more)" if others else ""
-    return f"{_MEANS[judgement.outcome]}: {first.claim} — {first.observed.rstrip('.')}{more}."
+    means = "A claim that can't turn red proves nothing" if first.vacuous else _MEANS[judgement.outcome]
+    return f"{means}: {first.claim} — {first.observed.rstrip('.')}{more}."
 
 
 def tally(judgement: Judgement) -> str:
@@ -72,6 +73,11 @@ def say_instant(record: Record, at: float | None) -> str:
     hours, minutes = divmod(minutes, 60)
     clock = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
     return f"{sign}{clock}" + (f".{tenth}" if record.time_scale < 10 else "")
+
+
+def say_span(record: Record, began: float | None, ended: float | None) -> str:
+    """From one instant to another: `9:00 to 30:00`."""
+    return f"{say_instant(record, began)} to {say_instant(record, ended)}"
 
 
 def say_optional(seconds: float | None) -> str:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness import Alert, Arrivals, Control, UsageError, minutes, seconds
 from harness.errors import SandboxError
-from harness.faults import UpstreamOutage
 from harness.model.judgement import Judgement
 from harness.model.record import Record, Scenario
 from harness.model.verdict import Outcome
 from harness.run import NotProven, Run
-from harness.testing import FakeAlerts, FakeClock, FakeJournal, FakeOperator, FakeSandbox, ScriptedLoad, fake_cast
+from harness.testing import (
+    FakeAlerts,
+    FakeClock,
+    FakeFault,
+    FakeJournal,
+    FakeOperator,
+    FakeSandbox,
+    ScriptedLoad,
+    fake_cast,
+)
 
 SCENARIO = Scenario(name="outage", hypothesis="it holds")
 LOAD = Arrivals.constant(per_second=10)
@@ -42,7 +51,7 @@ class Stage:
             operator=self.operator,
             conclude=self.conclude,
         )
-        self.run = Run(cast, scenario=SCENARIO, run_id="1", control=control, seed=1)
+        self.run = Run(cast, scenario=SCENARIO, folder=Path("1"), control=control, seed=1)
 
     def conclude(self, record: Record) -> Judgement:
         self.records.append(record)
@@ -89,7 +98,7 @@ def test_the_undo_is_promised_before_the_fault_is_in(stage: Stage) -> None:
         return promise(undo)
 
     stage.journal.promise = promising  # type: ignore[method-assign]  # watching the order is the point
-    with stage.run.load(LOAD), stage.run.fault(UpstreamOutage("database")):
+    with stage.run.load(LOAD), stage.run.fault(FakeFault("database")):
         assert not link.enabled
         assert stage.journal.open
     assert seen == [True]
@@ -99,7 +108,7 @@ def test_the_undo_is_promised_before_the_fault_is_in(stage: Stage) -> None:
 
 def test_the_fault_is_healed_when_the_story_breaks_off(stage: Stage) -> None:
     """An exception inside the block leaves no fault behind, and is not swallowed."""
-    with pytest.raises(ZeroDivisionError), stage.run.fault(UpstreamOutage("database")):
+    with pytest.raises(ZeroDivisionError), stage.run.fault(FakeFault("database")):
         _ = 1 / 0
     assert stage.sandbox.links()[0].enabled
     assert stage.record.faults[0].healed_at is not None
@@ -107,7 +116,7 @@ def test_the_fault_is_healed_when_the_story_breaks_off(stage: Stage) -> None:
 
 def test_a_fault_that_can_not_be_healed_keeps_its_promise_open(stage: Stage) -> None:
     """Where the proxy is gone, the journal still holds the undo, and the record says why."""
-    with stage.run.fault(UpstreamOutage("database")):
+    with stage.run.fault(FakeFault("database")):
         stage.sandbox.links()[0].dead = True
     fault = stage.record.faults[0]
     assert fault.healed_at is None
@@ -117,7 +126,7 @@ def test_a_fault_that_can_not_be_healed_keeps_its_promise_open(stage: Stage) -> 
 
 def test_receipts_are_taken_all_along(stage: Stage) -> None:
     """While a fault has to be in force it is looked at once a second, at its start and at its end."""
-    with stage.run.load(LOAD), stage.run.fault(UpstreamOutage("database")):
+    with stage.run.load(LOAD), stage.run.fault(FakeFault("database")):
         stage.run.observe("broken", seconds(5))
     fault = stage.record.faults[0]
     assert [receipt.in_force for receipt in fault.before] == [False]
@@ -131,7 +140,7 @@ def test_a_lost_fault_ends_every_wait(stage: Stage) -> None:
     link = stage.sandbox.links()[0]
     began = stage.clock.now()
     stage.clock.at(began + 5, link.enable)
-    with stage.run.load(LOAD), stage.run.fault(UpstreamOutage("database")):
+    with stage.run.load(LOAD), stage.run.fault(FakeFault("database")):
         assert not stage.run.wait_for(PAGE.firing, at_most=minutes(10))
     assert stage.clock.now() - began < 10
     record = stage.record
@@ -142,7 +151,7 @@ def test_a_lost_fault_ends_every_wait(stage: Stage) -> None:
 def test_a_path_without_traffic_is_recorded_as_such(stage: Stage) -> None:
     """A link that carries nothing before the fault is put down with zero traffic."""
     stage.sandbox.links()[0].traffic = 0
-    with stage.run.load(LOAD), stage.run.fault(UpstreamOutage("database")):
+    with stage.run.load(LOAD), stage.run.fault(FakeFault("database")):
         pass
     assert stage.record.faults[0].before[0].details["traffic"] == 0
 
@@ -150,7 +159,7 @@ def test_a_path_without_traffic_is_recorded_as_such(stage: Stage) -> None:
 def test_a_path_that_is_unused_at_the_end_is_recorded_as_such(stage: Stage) -> None:
     """A service that was led past the link meanwhile leaves it without traffic at the end."""
     with stage.run.load(LOAD):
-        with stage.run.fault(UpstreamOutage("database")):
+        with stage.run.fault(FakeFault("database")):
             pass
         stage.sandbox.links()[0].traffic = 0
     assert stage.record.faults[0].after[-1].details["traffic"] == 0
@@ -192,7 +201,7 @@ def test_nobody_waits_for_what_can_not_be_proven_any_more(stage: Stage, cause: s
 def test_without_fault_control_leaves_the_fault_out() -> None:
     """Under no-fault the block runs on a whole system, and the record says that it was skipped."""
     stage = Stage(control=Control.NO_FAULT)
-    with stage.sandbox, stage.run.fault(UpstreamOutage("database")) as outage:
+    with stage.sandbox, stage.run.fault(FakeFault("database")) as outage:
         assert stage.sandbox.links()[0].enabled
     record = stage.record
     assert record.faults[0].skipped
@@ -223,8 +232,8 @@ def test_an_unknown_step_is_refused_before_any_is_performed(stage: Stage) -> Non
 
 
 def test_a_fault_on_a_link_that_does_not_exist_is_refused(stage: Stage) -> None:
-    """The refusal names the services that links do lead to."""
-    with pytest.raises(UsageError, match="cache, database"), stage.run.fault(UpstreamOutage("databse")):
+    """Whatever keeps a fault from working is said before anything is touched."""
+    with pytest.raises(UsageError, match="no link leads to databse"), stage.run.fault(FakeFault("databse")):
         pass
 
 
@@ -258,7 +267,7 @@ def test_a_plan_that_can_not_be_followed_is_refused(stage: Stage) -> None:
 
 def test_the_fault_window_ends_before_the_healing_begins(stage: Stage) -> None:
     """`outage.end` is when the healing began, so that "before the upstream came back" is never judged too kindly."""
-    with stage.run.load(LOAD), stage.run.fault(UpstreamOutage("database")) as outage:
+    with stage.run.load(LOAD), stage.run.fault(FakeFault("database")) as outage:
         stage.run.observe("broken", timedelta(seconds=2))
     record = stage.record
     ended = record.instant(outage.end)

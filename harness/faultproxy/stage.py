@@ -238,6 +238,7 @@ class Stage:
             except Exception:
                 log.exception("the toxic %s failed; its connection is reset", self.entry.name)
                 self.reset()
+                self._close()
             else:
                 self._close()
 

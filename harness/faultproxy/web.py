@@ -51,6 +51,8 @@ async def serve(handler: Handler, host: str, port: int) -> asyncio.Server:
             pass  # the client went, or sleeps
         except (MalformedRequestError, asyncio.LimitOverrunError, ValueError):
             writer.write(_encoded(Response(400, b"400 Bad Request", "text/plain; charset=utf-8"), keep=False))
+        except asyncio.CancelledError:
+            pass  # the server ends; asyncio 3.11 would report a cancelled client as an error of ours
         finally:
             writer.close()
 

@@ -226,6 +226,10 @@ class RunningLoad:
         """Its progress in one line."""
         return str(self.progress())
 
+    def stop(self) -> None:
+        """No more arrivals, let what is open finish, and settle the account; safe on one that is dead, and twice."""
+        self.driver.stop(self)
+
     def settle(self, status: int | None) -> None:
         """Read what the engine left behind; it has ended with exit `status`."""
         self._settled = settle(

@@ -65,7 +65,10 @@ def sample_line(sample: Sample) -> str:
 
 def parse_sample(line: str) -> Sample:
     """The sample that `sample_line` wrote. Raises ValueError, saying what is wrong, for anything it would not write."""
-    fields = next(csv.reader([line], strict=True), [])
+    try:
+        fields = next(csv.reader([line], strict=True), [])
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
     if len(fields) != SAMPLES_COLUMNS.count(",") + 1:
         raise ValueError(f"{len(fields)} fields instead of {SAMPLES_COLUMNS.count(',') + 1}")
     planned, sent = float(fields[0]), float(fields[1])

@@ -78,6 +78,7 @@ class CommandRecord:
     exit_status: int | None  # None: it was stopped at its time limit, or refused
     output: str
     refused: str = ""
+    saved: float = 0.0  # seconds of the text's own sleeps that the time scale spared us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

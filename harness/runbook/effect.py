@@ -58,7 +58,18 @@ class PromQuery:
         return self.expression
 
 
-Source = Metric | JsonAnswer | PromQuery
+@dataclass(frozen=True, slots=True)
+class CommandAnswer:
+    """The value at `pointer` (RFC 6901) of the last JSON object that the step's own commands printed: for a step that
+    asks something of the system and changes nothing."""
+
+    pointer: str
+
+    def __str__(self) -> str:
+        return f"{self.pointer} of the answer"
+
+
+Source = Metric | JsonAnswer | PromQuery | CommandAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,8 +37,8 @@ class Token:
 def lex(source: str) -> Iterator[Token]:
     """The tokens of `source`, in order. Raises UnterminatedError once it comes to what is still open at the end."""
     at = 0
-    pending: list[Token] = []  # the delimiters of here-documents that begin after the next newline
-    wants_delimiter = False
+    pending: list[tuple[Token, str]] = []  # here-documents that begin after the next newline, with their operator
+    before = ""
     while at < len(source):
         char = source[at]
         continued = _CONTINUED.match(source, at)
@@ -47,13 +47,13 @@ def lex(source: str) -> Iterator[Token]:
         elif char in " \t\r":
             at += 1
         elif char == "\n":
-            yield Token("newline", char, at, at + 1)
             at += 1
-            for delimiter in pending:
-                body = _heredoc(source, at, delimiter)
+            for delimiter, sign in pending:
+                body = _heredoc(source, at, delimiter, tabs=sign == "<<-")
                 yield body
                 at = body.end
             pending = []
+            yield Token("newline", char, at - 1, at)
         elif char == "#":
             end = source.find("\n", at)
             end = len(source) if end < 0 else end
@@ -66,9 +66,9 @@ def lex(source: str) -> Iterator[Token]:
                 if operator
                 else Token("word", source[at : (end := word_end(source, at))], at, end)
             )
-            if wants_delimiter and token.kind == "word":
-                pending.append(token)
-            wants_delimiter = token.text in ("<<", "<<-")
+            if before in ("<<", "<<-") and token.kind == "word":
+                pending.append((token, before))
+            before = token.text
             yield token
             at = token.end
     if pending:
@@ -83,10 +83,11 @@ def _operator(source: str, at: int) -> str:
     return next((operator for operator in _OPERATORS if source.startswith(operator, at)), "")
 
 
-def _heredoc(source: str, at: int, delimiter: Token) -> Token:
+def _heredoc(source: str, at: int, delimiter: Token, *, tabs: bool) -> Token:
     wanted = unquoted(delimiter.text)
     for line in re.compile(r"([^\n]*)(\n|\Z)").finditer(source, at):
-        if line.group(1).strip("\t\r") == wanted:
+        text = line.group(1).rstrip("\r")
+        if (text.lstrip("\t") if tabs else text) == wanted:
             return Token("heredoc", source[at : line.end()], at, line.end())
         if line.end() >= len(source):
             break

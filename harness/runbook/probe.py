@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from harness.errors import EvidenceMissing, UsageError
-from harness.runbook.effect import ABSENT, JsonAnswer, Metric, PromQuery, Source
+from harness.runbook.effect import ABSENT, CommandAnswer, JsonAnswer, Metric, PromQuery, Source
 from harness.sandbox.base import Address, Sandbox
 
 TIMEOUT = 2.0  # seconds for one reading
@@ -38,6 +38,8 @@ class SandboxProbe:
         if isinstance(source, JsonAnswer):
             status, body = self._get(self._address(source.service, source.port), source.path)
             return value_at(body, source.pointer) if source.pointer else str(status)
+        if isinstance(source, CommandAnswer):
+            raise EvidenceMissing(f"{source} stands in what a command printed, not on the sandbox")
         return self._ask(source)
 
     def _address(self, service: str, port: int) -> Address:
@@ -116,6 +118,22 @@ def value_at(body: str, pointer: str) -> str:
         else:
             return ABSENT
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def last_object(printed: str) -> str | None:
+    """The last JSON object in what commands printed, as text; None where there is none."""
+    decoder = json.JSONDecoder()
+    found = None
+    at = printed.find("{")
+    while at >= 0:
+        try:
+            _, end = decoder.raw_decode(printed, at)
+        except ValueError:
+            end = at + 1
+        else:
+            found = printed[at:end]
+        at = printed.find("{", end)
+    return found
 
 
 def _json(body: str) -> Any:

@@ -57,6 +57,11 @@ class Screened:
     opened: tuple[Opened, ...] = ()
 
 
+def is_unsafe(name: str) -> bool:
+    """Whether the variable `name` decides where commands come from, or which libraries and servers they use."""
+    return _UNSAFE_NAMES.fullmatch(name) is not None
+
+
 def screen(text: str) -> Screened:
     """Look at a command line before it is run."""
     edits: list[_Edit] = []
@@ -85,35 +90,42 @@ class _Edit:
 def _look(text: str, offset: int, edits: list[_Edit]) -> Iterator[str]:
     """Say what is wrong with the commands in `text`, which stands at `offset` of the whole line."""
     tokens = [token for token in lex(text) if token.kind != "comment"]
-    at_command = True
-    naming = False
-    inside_test = ""
+    place = _Place()
     for at, token in enumerate(tokens):
-        if token.kind == "heredoc":
+        if place.inside_test:
+            place.inside_test = token.text != "]]"
+        elif token.kind == "heredoc":
             yield "here-documents are not possible in this shell"
-        elif token.kind == "newline":
-            at_command, naming = True, False
-        elif inside_test:
-            inside_test = "" if token.text == inside_test else inside_test
-        elif token.kind == "operator":
-            if token.text == "(" and at_command and tokens[at + 1 : at + 2] and tokens[at + 1].text == "(":
+        elif token.kind == "operator" and ("<" in token.text or ">" in token.text):
+            yield from _redirection(tokens, at, offset, edits)
+        elif token.kind in ("operator", "newline"):
+            if place.at_command and [other.text for other in tokens[at : at + 2]] == ["(", "("]:
                 yield "arithmetic in (( )) is not possible in this shell"
-            if "<" in token.text or ">" in token.text:
-                yield from _redirection(text, tokens, at, offset, edits)
-            else:
-                at_command, naming = True, False
-        elif _is_target(tokens, at):
-            pass
-        else:
+            place = _Place()
+        elif not _is_target(tokens, at):
             yield from _inside(token, offset, edits)
-            word = unquoted(token.text)
-            assigned = _ASSIGNMENT.match(word)
-            if at_command or naming:
-                yield from _bad_name(word, assigned)
-            if at_command and not assigned and word not in _KEYWORDS:
-                yield from _bad_command(token, word)
-                at_command, naming = False, word in _SETS_NAMES
-                inside_test = "]]" if word == "[[" else ""
+            yield from place.see(token)
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where in a command the next word stands: at its beginning, among the names that it sets, or inside [[ ]]."""
+
+    at_command: bool = True
+    naming: bool = False
+    inside_test: bool = False
+
+    def see(self, token: Token) -> Iterator[str]:
+        word = unquoted(token.text)
+        assigned = _ASSIGNMENT.match(word)
+        if self.at_command or self.naming:
+            name = assigned[1] if assigned else word
+            if is_unsafe(name):
+                yield f"it sets {name}, which would change where this shell's commands come from"
+        if self.at_command and not assigned and word not in _KEYWORDS:
+            yield from _bad_command(token, word)
+            self.at_command, self.naming = False, word in _SETS_NAMES
+            self.inside_test = word == "[["
 
 
 def _is_target(tokens: Sequence[Token], at: int) -> bool:
@@ -127,12 +139,6 @@ def _inside(token: Token, offset: int, edits: list[_Edit]) -> Iterator[str]:
         yield from _look(token.text[start:end], offset + token.start + start, edits)
 
 
-def _bad_name(word: str, assigned: re.Match[str] | None) -> Iterator[str]:
-    name = assigned[1] if assigned else word
-    if _UNSAFE_NAMES.fullmatch(name) and (assigned or name == word):
-        yield f"it sets {name}, which would change where this shell's commands come from"
-
-
 def _bad_command(token: Token, word: str) -> Iterator[str]:
     if "/" in word:
         yield f"{word} is named by its path, so nothing could stand between it and this machine"
@@ -142,41 +148,29 @@ def _bad_command(token: Token, word: str) -> Iterator[str]:
         yield f"which command {token.text} is can't be told before it runs"
 
 
-def _redirection(
-    text: str, tokens: Sequence[Token], at: int, offset: int, edits: list[_Edit]
-) -> Iterator[str]:  # fmt: skip
+def _redirection(tokens: Sequence[Token], at: int, offset: int, edits: list[_Edit]) -> Iterator[str]:
     sign = tokens[at]
     target = tokens[at + 1] if at + 1 < len(tokens) else None
     if target is None or target.kind != "word":
         return  # bash says that this is no sentence
     name = unquoted(target.text)
+    harmless = name == "/dev/null" or _PLAIN_NAME.fullmatch(name)
     if sign.text in ("<<", "<<-"):
         yield "here-documents are not possible in this shell"
     elif sign.text == "<<<":
         yield from _inside(target, offset, edits)
-    elif sign.text in (">&", "<&") and re.fullmatch(r"[012]", name):
-        return
-    elif sign.text == "<" and (name == "/dev/null" or _PLAIN_NAME.fullmatch(name)):
-        return
-    elif sign.text not in _WRITING or not (name == "/dev/null" or _PLAIN_NAME.fullmatch(name)):
+    elif sign.text in _WRITING and harmless:
+        edits.append(_opened_before(sign, target, offset, edits))
+    elif not (sign.text in (">&", "<&") and re.fullmatch(r"[012]", name)) and not (sign.text == "<" and harmless):
         yield f"it redirects to {target.text}, outside of this shell's scratch folder"
-    else:
-        _open_before(text, sign, target, offset, edits)
 
 
-def _open_before(text: str, sign: Token, target: Token, offset: int, edits: list[_Edit]) -> None:
+def _opened_before(sign: Token, target: Token, offset: int, edits: Sequence[_Edit]) -> _Edit:
     name = unquoted(target.text)
     opened = None
     if name != "/dev/null":
         descriptor = _FIRST + sum(edit.opened is not None for edit in edits)
         opened = Opened(descriptor, name, _WRITING[sign.text])
     number = opened.descriptor if opened else NULL
-    both = sign.text.startswith("&")
-    edits.append(
-        _Edit(
-            offset + sign.start,
-            offset + target.end,
-            f">&{number} 2>&{number}" if both else f">&{number}",
-            opened,
-        )
-    )
+    text = f">&{number} 2>&{number}" if sign.text.startswith("&") else f">&{number}"
+    return _Edit(offset + sign.start, offset + target.end, text, opened)

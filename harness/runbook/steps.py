@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.errors import UsageError
-from harness.runbook.effect import Effect, JsonAnswer, Metric, PromQuery, Source
+from harness.runbook.effect import CommandAnswer, Effect, JsonAnswer, Metric, PromQuery, Source
 from harness.runbook.parse import Command, Runbook
 
 Purpose = Literal["mitigate", "restore"]
@@ -141,8 +141,9 @@ class _Effect(_Strict):
     get: _Text | None = None
     pointer: str = ""
     promql: _Text | None = None
+    answer: _Text | None = None
     becomes: _Text
-    within: _Duration = timedelta(seconds=2)
+    within: _Duration | None = None
 
 
 class _Accepted(_Strict):
@@ -210,32 +211,47 @@ def _squeezed(text: str) -> str:
 def _effects(name: str, effects: Sequence[_Effect], problems: list[str]) -> Iterator[Effect]:
     for number, written in enumerate(effects, 1):
         try:
-            effect = Effect(source=_source(written), becomes=written.becomes, within=written.within)
+            source = _source(written)
         except ValueError as problem:
             problems.append(f"{name}: effect {number}: {problem}")
             continue
+        # What a command has printed does not change any more; all else gets a moment to come about.
+        usual = timedelta(0) if isinstance(source, CommandAnswer) else timedelta(seconds=2)
+        within = usual if written.within is None else written.within
+        effect = Effect(source=source, becomes=written.becomes, within=within)
         if problem_of_becomes := effect.problem():
             problems.append(f"{name}: effect {number}: {problem_of_becomes}")
         yield effect
 
 
 def _source(written: _Effect) -> Source:
-    asked = [kind for kind in ("metric", "get", "promql") if getattr(written, kind)]
+    asked = [kind for kind in ("metric", "get", "promql", "answer") if getattr(written, kind)]
     if len(asked) != 1:
-        raise ValueError("say one of metric, get and promql")
+        raise ValueError("say one of metric, get, promql and answer")
+    if written.pointer and not written.get:
+        raise ValueError("pointer: it belongs to a get")
+    if written.of and not written.metric:
+        raise ValueError("of: it belongs to a metric")
+    if written.answer:
+        return CommandAnswer(_pointer("answer", written.answer))
     if written.promql:
         return PromQuery(written.promql)
     if written.get:
         match = re.fullmatch(r"([\w.-]+):(\d+)(/\S*)", written.get)
         if not match:
             raise ValueError(f"get: {written.get!r} is not of the form service:port/path")
-        if written.pointer and not written.pointer.startswith("/"):
-            raise ValueError(f"pointer: {written.pointer!r} is no JSON pointer: it begins with /")
-        return JsonAnswer(match[1], int(match[2]), match[3], written.pointer)
+        pointer = _pointer("pointer", written.pointer) if written.pointer else ""
+        return JsonAnswer(match[1], int(match[2]), match[3], pointer)
     where = re.fullmatch(r"([\w.-]+):(\d+)", written.of or "")
     if not where:
         raise ValueError(f"of: {written.of!r} is not of the form service:port (whose /metrics is read)")
     return Metric(where[1], int(where[2]), *_selector(written.metric or ""))
+
+
+def _pointer(key: str, written: str) -> str:
+    if not written.startswith("/"):
+        raise ValueError(f"{key}: {written!r} is no JSON pointer: it begins with /")
+    return written
 
 
 def _selector(written: str) -> tuple[str, tuple[tuple[str, str], ...]]:

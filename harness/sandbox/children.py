@@ -16,7 +16,7 @@ from harness.sandbox.identity import Identity, die_with_parent
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """A process that we started. `status` is None while it runs, negative for a signal; `exited` is set when it ends."""
+    """A process that we started. `status` is None while it runs, negative for a signal; `exited` is set at its end."""
 
     name: str
     pid: int
@@ -53,7 +53,7 @@ class Children:
         parent = os.getpid()
         output = _open_log(log)
         try:
-            popen = subprocess.Popen(  # noqa: S603 - what to run is the supervisor's whole purpose
+            popen = subprocess.Popen(
                 list(argv),
                 env=dict(environment),
                 cwd=directory,
@@ -63,7 +63,7 @@ class Children:
                 pass_fds=(self._leash,),
                 start_new_session=True,
                 # No thread runs here, so code between fork and exec is safe.
-                preexec_fn=lambda: die_with_parent(parent),  # noqa: PLW1509
+                preexec_fn=lambda: die_with_parent(parent),
             )
         finally:
             os.close(output)

@@ -1,4 +1,4 @@
-"""Compose YAML: the text of a compose file as plain values, with merge keys and `${VARIABLES}` resolved as Compose does."""
+"""Compose YAML: a compose file as plain values, merge keys and `${VARIABLES}` resolved as Compose does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]  # the stubs leave it bare
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
             seen.add(key)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import secrets
-import select
 import signal
 import socket
 import subprocess
@@ -21,10 +20,11 @@ import harness
 from harness.errors import HarnessError, NotReady, SandboxError, UsageError
 from harness.sandbox.identity import MARK, Identity
 from harness.sandbox.state import SOCKET, state_root
+from harness.sandbox.strays import clear
 
 # Wall seconds.
 _BOOT = 20.0  # of a Python process on a machine that is very busy
-_QUICK = 10.0  # an answer that needs no work
+QUICK = 10.0  # an answer that needs no work
 _END = 10.0  # the supervisor bounds itself to about half of that
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR", "GAMEDAY_STATE_DIR", "XDG_RUNTIME_DIR", "PYTHONPATH")
 
@@ -40,7 +40,7 @@ class PortTakenError(NotReady):
     """Another program took a port between its reservation and the start of the service."""
 
 
-def ask(folder: Path, operation: str, *, timeout: float = _QUICK, **fields: Any) -> dict[str, Any]:
+def ask(folder: Path, operation: str, *, timeout: float = QUICK, **fields: Any) -> dict[str, Any]:
     """Ask the supervisor of the sandbox in `folder`, over a connection of its own (so any thread may ask at any
     time). Raises NotReady, UsageError or SandboxError as the supervisor says, SandboxError where it does not answer.
     """
@@ -108,15 +108,13 @@ class Keeper:
             self._lifeline.close()
         if left is None:
             self._process.kill()
-        try:
-            self._process.wait(timeout=_END)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.wait()
         if left is None:
+            cleared = clear(self.folder)
             raise SandboxError(
-                f"the supervisor of sandbox {self.folder.name} ended without cleaning up",
-                hint="`gameday rollback` ends what is left",
+                f"the supervisor of sandbox {self.folder.name} died or hung; "
+                f"{cleared.ended} processes of it were ended, left over: {', '.join(cleared.left) or 'nothing'}",
+                hint="what was measured in this sandbox can't be trusted; run it again",
             )
         if left:
             raise SandboxError(f"left over of sandbox {self.folder.name}: {', '.join(left)}", hint="end it by hand")
@@ -163,8 +161,16 @@ def raise_supervisor(folder: Path, topology: Path) -> Keeper:
         undo.callback(ours.close)
         with theirs, tempfile.TemporaryFile() as complaints:  # has no name, so nothing is left if we are killed
             process = subprocess.Popen(
-                [sys.executable, "-m", "harness.sandbox.supervisor", str(folder), str(me.pid), me.started, str(topology)],
-                stdin=theirs,
+                [
+                    sys.executable,
+                    "-m",
+                    "harness.sandbox.supervisor",
+                    str(folder),
+                    str(me.pid),
+                    me.started,
+                    str(topology),
+                ],
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=complaints,
                 cwd="/",
@@ -195,19 +201,30 @@ def _abandon(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _supervisor_environment(folder: Path) -> Mapping[str, str]:
+def _supervisor_environment(folder: Path | None) -> Mapping[str, str]:
     """The few variables that it needs: nothing of the caller's secrets."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     ours = str(Path(harness.__file__).parents[1])
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, [ours, kept.get("PYTHONPATH", "")]))
-    return {**kept, MARK: str(folder)}
+    return {**kept, MARK: str(folder)} if folder else kept
 
 
-def wait_until_gone(folder: Path, within: float) -> bool:
-    """Wait until the folder is removed; False if it is still there after `within` seconds."""
-    deadline = time.monotonic() + within
-    while folder.exists():
-        if time.monotonic() >= deadline:
-            return False
-        select.select([], [], [], 0.02)
-    return True
+def call_rollback() -> None:
+    """Have `gameday rollback` end what dead harnesses left. In a process of its own, because healing faults needs
+    much more than a sandbox may know. Raises SandboxError."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness.rollback"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            env=_supervisor_environment(None),
+        )
+    except (OSError, subprocess.TimeoutExpired) as odd:
+        raise SandboxError(f"what a dead run left could not be ended: {odd}", hint="try `gameday rollback`") from odd
+    if done.returncode:
+        raise SandboxError(
+            f"what a dead run left could not be ended:\n{done.stdout}{done.stderr}".rstrip(),
+            hint="see `gameday status`, and end it by hand",
+        )

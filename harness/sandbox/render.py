@@ -49,7 +49,9 @@ class Rewriter:
         names = "|".join(map(re.escape, sorted(self.ground.aliases, key=len, reverse=True)))
         hosts = "|".join(map(re.escape, _OWN_HOSTS))
         # Not inside a longer word (`my-redis:6379`), and not a version (`redis:7.4`).
-        self._addresses = re.compile(rf"(?<![\w.\-])(?:(?P<name>{names})|(?P<own>{hosts})):(?P<port>\d+)(?![\w\-]|\.\d)")
+        self._addresses = re.compile(
+            rf"(?<![\w.\-])(?:(?P<name>{names})|(?P<own>{hosts})):(?P<port>\d+)(?![\w\-]|\.\d)"
+        )
         mounted = sorted(self.ground.mounts[self.service], key=len, reverse=True)
         paths = "|".join(re.escape(path) for path in mounted if path != "/")
         # Not the rest of a longer path, not `/data` in `http://data`, nor the relative path of `sqlite:///data`.
@@ -80,16 +82,28 @@ class Rewriter:
 _PLACEHOLDER = re.compile(r"\{(?:(?P<word>python|part|dir)|port:(?:(?P<service>[^{}:]+):)?(?P<port>\d+))\}")
 
 
-def fill(text: str, service: str, ground: Ground, python: str) -> str:
-    """`text` with its placeholders filled, `{part}` left as it is. Ports were checked when the file was read."""
+# Stands for a placeholder while the rest is rewritten. A letter, so that `/data` in `{dir}/data` is no mounted path.
+_HELD = "\u16a0"
 
-    def value(match: re.Match[str]) -> str:
-        if match["port"]:
-            return str(ground.ports[match["service"] or service, int(match["port"])])
+
+def filled(text: str, where: str, rewriter: Rewriter, python: str) -> str:
+    """`text` rewritten, and its placeholders filled in; what they stand for is real and not rewritten again."""
+    ground, service = rewriter.ground, rewriter.service
+    held: list[str] = []
+
+    def hold(match: re.Match[str]) -> str:
         known = {"python": python, "dir": str(ground.folders[service])}
-        return known.get(match["word"], match[0])
+        if match["port"]:
+            port = ground.ports.get((match["service"] or service, int(match["port"])))
+            if port is None:
+                rewriter.problems.append(f"service {service}: {where}: there is no port for {match[0]}")
+            held.append(str(port))
+        else:
+            held.append(known.get(match["word"], match[0]))
+        return f"{_HELD}{len(held) - 1}{_HELD}"
 
-    return _PLACEHOLDER.sub(value, text)
+    moved = rewriter.rewrite(_PLACEHOLDER.sub(hold, text), where)
+    return re.sub(f"{_HELD}(\\d+){_HELD}", lambda match: held[int(match[1])], moved)
 
 
 def command_line(service: Service, part: Sequence[str], rewriter: Rewriter, python: str) -> tuple[str, ...]:
@@ -102,8 +116,7 @@ def command_line(service: Service, part: Sequence[str], rewriter: Rewriter, pyth
         elif "{part}" in word:
             rewriter.problems.append(f"service {service.name}: x-process: {{part}} must be a word by itself: {word!r}")
         else:
-            # Paths first: what a placeholder stands for is real already and must not be rewritten again.
-            words.append(fill(rewriter.rewrite(word, "its command"), service.name, rewriter.ground, python))
+            words.append(filled(word, "its command", rewriter, python))
     return tuple(words)
 
 
@@ -119,7 +132,7 @@ def environment(given: Mapping[str, str], rewriter: Rewriter, python: str) -> di
                 f"service {rewriter.service}: {name}={value} is a host without its port, which moves: "
                 f"set it in x-process.environment ({LOOPBACK}, with `{{port:{value}:N}}` for the port)"
             )
-        done[name] = fill(rewriter.rewrite(value, name), rewriter.service, rewriter.ground, python)
+        done[name] = filled(value, name, rewriter, python)
     return done
 
 

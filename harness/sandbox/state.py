@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from harness.sandbox.identity import Identity
 
 STATE = "state.json"
 SOCKET = "s"
+_LONGEST_START = 60.0  # wall seconds in which a supervisor writes its state down
 _LONGEST_SOCKET = 100  # sun_path has 108 bytes on Linux, 104 on macOS (unix(7))
 
 
@@ -111,7 +113,9 @@ def read_state(folder: Path) -> State | None:
         raw = json.loads((folder / STATE).read_text(encoding="utf-8"))
         supervisor = _identity(raw["supervisor"])
         processes = {str(name): _identity(pair) for name, pair in raw["processes"].items()}
-        return supervisor and State(
+        if supervisor is None:
+            return None
+        return State(
             folder=folder,
             supervisor=supervisor,
             owner=_identity(raw["owner"]),
@@ -137,6 +141,18 @@ def folders(root: Path | None = None) -> tuple[Path, ...]:
 def states(root: Path | None = None) -> tuple[State, ...]:
     """What every sandbox of this user wrote down, live and dead ones."""
     return tuple(state for folder in folders(root) if (state := read_state(folder)))
+
+
+def is_dead(folder: Path) -> bool:
+    """Whether the sandbox in `folder` has nobody left who would clean it up. One that never got as far as writing
+    down whose it is counts as dead once it is older than any start takes."""
+    state = read_state(folder)
+    if state:
+        return state.dead
+    try:
+        return time.time() - folder.stat().st_mtime > _LONGEST_START
+    except OSError:
+        return False
 
 
 def folder_of(name_or_folder: str | Path) -> Path:

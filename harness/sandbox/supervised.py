@@ -1,4 +1,4 @@
-"""Supervised: one service as the supervisor keeps it: started, seen to be ready, stopped, brought back by its policy."""
+"""Supervised: one service as the supervisor keeps it: started, seen ready, stopped, brought back by its policy."""
 
 from __future__ import annotations
 
@@ -187,9 +187,9 @@ class Supervised:
                 self.ready.set()
                 return
             if time.monotonic() >= deadline:
-                self.detail = f"not ready after {within:g} s"
+                self.detail = f"not ready after {within:.3g} s"
                 raise StartFailedError(
-                    self.plan.name, "late", f"{self.plan.name} was not ready after {within:g} s{self._log_tail()}"
+                    self.plan.name, "late", f"{self.plan.name} was not ready after {within:.3g} s{self._log_tail()}"
                 )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(child.exited.wait(), pause)

@@ -233,7 +233,7 @@ class Supervisor:
             shutil.rmtree(self.folder, ignore_errors=True)
             if not self.folder.exists():
                 return []
-            time.sleep(0.05)  # noqa: ASYNC251 - everything else has ended
+            time.sleep(0.05)
         return [f"folder {self.folder}"]
 
 
@@ -282,7 +282,7 @@ class Desk:
             return {"ok": False, "error": odd.why, "message": str(odd)}
         except asyncio.CancelledError:
             return {"ok": False, "error": "ending", "message": "the sandbox is being ended"}
-        except Exception as odd:  # noqa: BLE001 - whatever a client sends, the supervisor lives on
+        except Exception as odd:  # whatever a client sends, the supervisor lives on
             return {"ok": False, "error": "failed", "message": f"{type(odd).__name__}: {odd}"}
 
     def _service(self, name: str) -> Supervised:
@@ -344,9 +344,7 @@ class Desk:
         if name in helpers and helpers[name].running:
             raise RefusedError("usage", f"a helper {name!r} is running already")
         try:
-            child = self._supervisor.children.start(
-                name, argv, environment=environment, directory=directory, log=log
-            )
+            child = self._supervisor.children.start(name, argv, environment=environment, directory=directory, log=log)
         except OSError as odd:
             raise RefusedError("failed", f"{name} can't be started: {odd} (command: {' '.join(argv)})") from odd
         helpers[name] = child
@@ -404,7 +402,7 @@ async def launch(services: Mapping[str, Supervised], within: float) -> None:
     except TimeoutError:
         waiting = [name for name, service in services.items() if not service.ready.is_set()]
         raise StartFailedError(
-            ", ".join(waiting), "late", f"not ready after {within:g} s: {', '.join(waiting)}"
+            ", ".join(waiting), "late", f"not ready after {within:.3g} s: {', '.join(waiting)}"
         ) from None
     finally:
         for task in tasks:
@@ -449,7 +447,7 @@ async def _watch_lifeline(supervisor: Supervisor, lifeline: socket.socket) -> No
 
 async def _watch_owner(supervisor: Supervisor) -> None:
     """The second line: a child that the harness forked may hold its end of the lifeline open."""
-    while supervisor.owner.alive:
+    while supervisor.owner.alive:  # noqa: ASYNC110 - the end of a process that is no child is no event everywhere
         await asyncio.sleep(0.5)
     if not supervisor.detached:
         supervisor.end_soon("the harness is gone")

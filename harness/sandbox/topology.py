@@ -1,4 +1,4 @@
-"""Topology: which services a sandbox has, how they hang together and which of them plays which part; one compose file."""
+"""Topology: one compose file: its services, how they hang together, and which of them plays which part."""
 
 from __future__ import annotations
 

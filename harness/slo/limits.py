@@ -55,7 +55,8 @@ class Limits:
         slowest = min(
             [limit for _, limit in self.percentiles] + ([] if self.mean is None else [self.mean]), default=None
         )
-        return answered_rightly(sample) and (slowest is None or sample.at_least < slowest)
+        refused = self.error_503 is not None and sample.status == 503
+        return answered_rightly(sample) and not refused and (slowest is None or sample.at_least < slowest)
 
 
 def answered_rightly(sample: Sample) -> bool:

@@ -24,9 +24,10 @@ class Recovery:
     """Where the samples changed for good; instants are those of the plan, in wall seconds.
 
     `hit` is the first request of the first broken window that was failed or slow (None: no window was ever broken),
-    `relapses` the same for each later stretch of broken windows. `earliest` and `latest` bracket the recovery; None where the last window is still broken
-    (both), or where no request after it was in order (`latest`). `rest` are the samples from `latest` on. `spacing`
-    is the time between the requests on either side of `latest`, `width` the number of requests in a window.
+    `relapses` the same for each later stretch of broken windows. `earliest` and `latest` bracket the recovery; None
+    where the last window is still broken (both), or where no request after it was in order (`latest`). `rest` are the
+    samples from `latest` on. `spacing` is the time between the requests on either side of `latest`, `width` the
+    number of requests in a window.
     """
 
     width: int
@@ -74,7 +75,7 @@ def find_recovery(samples: Sequence[Sample], limits: Limits) -> Recovery | None:
 
 
 def _first_hurt(window: Sequence[Sample], limits: Limits) -> float:
-    return next(sample for sample in window if not limits.meets_all(sample)).planned
+    return next((sample for sample in window if not limits.meets_all(sample)), window[0]).planned
 
 
 def _shares(limits: Limits) -> list[tuple[float, Callable[[Sample], bool]]]:

@@ -46,7 +46,11 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while not writer.is_closing():
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             length = next(
-                (int(line.partition(":")[2]) for line in head.split("\r\n") if line.lower().startswith("content-length:")),
+                (
+                    int(line.partition(":")[2])
+                    for line in head.split("\r\n")
+                    if line.lower().startswith("content-length:")
+                ),
                 0,
             )
             await reader.readexactly(length)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from harness.model.judgement import Judgement, Time
 from harness.model.load import Sample
@@ -23,7 +24,7 @@ from harness.model.record import (
     Scenario,
     StepRecord,
 )
-from harness.model.timeline import Event, Span
+from harness.model.timeline import Event, Span, SpanKind
 from harness.model.verdict import Control, Outcome, Verdict, worst
 
 BEGAN = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -33,6 +34,7 @@ INJECTED, HIT, PENDING, FIRING, PAGED = 9.0, 9.5, 15.25, 17.25, 17.9
 BREAKER, FALLBACK, WELL, HEALED, RESOLVED, ENDED = 18.1, 19.0, 21.6, 30.0, 24.0, 75.0
 LABELS = {"alertname": "HTTP503ErrorSpike", "severity": "critical", "job": "generation-service"}
 FAULT = "outage of openai (down)"
+Variant = Literal["as-written", "corrected"]
 
 
 def record(control: Control = Control.NONE, rate: float = RATE) -> Record:
@@ -89,7 +91,7 @@ def _samples(rate: float, control: Control) -> list[Sample]:
 
 
 def _windows() -> tuple[Span, ...]:
-    spans: Sequence[tuple[str, str, float, float]] = (
+    spans: Sequence[tuple[str, SpanKind, float, float]] = (
         ("load", "load", 0.4, 74.6),
         ("calm", "observe", 1.0, 8.0),
         (FAULT, "fault", 8.9, 29.8),
@@ -103,8 +105,7 @@ def _windows() -> tuple[Span, ...]:
         ("back to normal", "observe", 38.0, 74.0),
     )
     return tuple(
-        Span(name=name, kind=kind, began=BEGAN + began, ended=BEGAN + ended)  # type: ignore[arg-type]  # a table of str
-        for name, kind, began, ended in spans
+        Span(name=name, kind=kind, began=BEGAN + began, ended=BEGAN + ended) for name, kind, began, ended in spans
     )
 
 
@@ -128,9 +129,9 @@ def _fault(skipped: bool) -> FaultRecord:
     )
 
 
-def _command(variant: str, text: str, began: float, ended: float, status: int | None, output: str) -> CommandRecord:
+def _command(variant: Variant, text: str, began: float, ended: float, status: int | None, output: str) -> CommandRecord:
     return CommandRecord(
-        variant=variant,  # type: ignore[arg-type]  # a str from the tables below
+        variant=variant,
         text=text,
         began=BEGAN + began,
         ended=BEGAN + ended,
@@ -140,9 +141,9 @@ def _command(variant: str, text: str, began: float, ended: float, status: int | 
 
 
 def _effect(
-    claim: str, variant: str, before: str | None, after: str | None, held: bool | None, at: float
+    claim: str, variant: Variant, before: str | None, after: str | None, held: bool | None, at: float
 ) -> EffectRecord:
-    return EffectRecord(claim=claim, variant=variant, before=before, after=after, held=held, at=BEGAN + at)  # type: ignore[arg-type]  # as above
+    return EffectRecord(claim=claim, variant=variant, before=before, after=after, held=held, at=BEGAN + at)
 
 
 def _steps(skipped: bool) -> tuple[StepRecord, ...]:
@@ -237,11 +238,14 @@ def _alerts(quiet: bool) -> AlertEvidence:
     ticks = int((RESOLVED - PENDING) / 0.25)
     for i in range(0 if quiet else ticks):
         at = PENDING + i * 0.25
-        state = "firing" if at >= FIRING else "pending"
         states.append(
             AlertSample(
-                at=BEGAN + at, name=LABELS["alertname"], state=state, labels=LABELS, active_since=BEGAN + PENDING
-            )  # type: ignore[arg-type]  # one of two str
+                at=BEGAN + at,
+                name=LABELS["alertname"],
+                state="firing" if at >= FIRING else "pending",
+                labels=LABELS,
+                active_since=BEGAN + PENDING,
+            )
         )
     rules = (
         Rule(
@@ -272,7 +276,7 @@ def _alerts(quiet: bool) -> AlertEvidence:
     )
 
 
-def _notification(status: str, at: float) -> Notification:
+def _notification(status: Literal["firing", "resolved"], at: float) -> Notification:
     ends = None if status == "firing" else BEGAN + RESOLVED
     return Notification(
         at=BEGAN + at,
@@ -281,7 +285,7 @@ def _notification(status: str, at: float) -> Notification:
         labels=LABELS,
         starts_at=BEGAN + FIRING,
         ends_at=ends,
-        fingerprint="9b1c",  # type: ignore[arg-type]  # one of two str
+        fingerprint="9b1c",
     )
 
 
@@ -330,7 +334,10 @@ def _verdicts() -> tuple[Verdict, ...]:
 
     slo = "503 answers < 1 %, failures of any kind < 1 %, mean latency < 2 s"
     bounds = "each bound holds with 95 % confidence"
-    held = "0 of 560 were 503 (at most 0.534 %), 0 of 560 failed in any way (at most 0.534 %), mean 61.2 ms (at most 63 ms)"
+    held = (
+        "0 of 560 were 503 (at most 0.534 %), 0 of 560 failed in any way (at most 0.534 %), "
+        "mean 61.2 ms (at most 63 ms)"
+    )
     return (
         passed("outage of openai (down) was in force", "refused in 20 of 20 probes", "", "every 1 s", "20 receipts"),
         passed("outage of openai (down) is gone", "answered 200 in 39 ms"),
@@ -345,10 +352,12 @@ def _verdicts() -> tuple[Verdict, ...]:
             held,
             slo,
             bounds,
-            "on the fallback: n=560, 503: 0, other failures: 0, unanswered: 0, mean 61.2 ms (59.4 ms to 63 ms), p99 166 ms",
+            "on the fallback: n=560, 503: 0, other failures: 0, unanswered: 0, mean 61.2 ms (59.4 ms to 63 ms), "
+            "p99 166 ms",
         ),
         passed(
-            f"users were hit and recovered ({slo}) within 5 min of the end of fallback-model and before the end of {FAULT}",
+            f"users were hit and recovered ({slo}) within 5 min of the end of fallback-model and before "
+            f"the end of {FAULT}",
             "recovered after 6 s ± 4.5 s",
             "5 min",
             "± 4.5 s",

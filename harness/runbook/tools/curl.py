@@ -18,11 +18,19 @@ from harness.sandbox.base import Address
 
 _HELP = re.compile(r"^\s*(?:-(\S),\s+)?--([a-z0-9.-]+)(\s+<)?", re.MULTILINE)
 _OTHER_WAYS = frozenset(
-    "abstract-unix-socket config connect-to dns-interface dns-ipv4-addr dns-ipv6-addr dns-servers doh-url ftp-port"
-    " interface ipfs-gateway libcurl next noproxy preproxy proto proto-default proto-redir proxy proxy1.0 resolve socks4"
-    " socks4a socks5 socks5-hostname unix-socket variable vlan-priority engine".split()
-)
-_WRITES = frozenset("output dump-header cookie-jar trace trace-ascii stderr etag-save hsts alt-svc output-dir".split())
+    {
+        "abstract-unix-socket", "config", "connect-to", "dns-interface", "dns-ipv4-addr", "dns-ipv6-addr",
+        "dns-servers", "doh-url", "engine", "ftp-port", "interface", "ipfs-gateway", "libcurl", "next", "noproxy",
+        "preproxy", "proto", "proto-default", "proto-redir", "proxy", "proxy1.0", "resolve", "socks4", "socks4a",
+        "socks5", "socks5-hostname", "unix-socket", "variable", "vlan-priority",
+    }
+)  # fmt: skip
+_WRITES = frozenset(
+    {
+        "output", "dump-header", "cookie-jar", "trace", "trace-ascii", "stderr", "etag-save", "hsts", "alt-svc",
+        "output-dir",
+    }
+)  # fmt: skip
 _PLAIN_FILE = re.compile(r"-|/dev/null|(\./)?\w[\w.-]*")
 _PORTS = {"http": 80, "https": 443}
 _SAME = {"localhost": ("127.0.0.1", "[::1]")}  # other names for this host

@@ -1,4 +1,4 @@
-"""Plain tools: sleep on the run's own time, nginx's reload, text filters that could also write, and all that is refused."""
+"""Plain tools: sleep on runbook time, nginx's reload, text filters that could also write, and all that is refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _SLEEP = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 # Tools that only read, and are run as they are.
-READERS = tuple("cat cut df free grep egrep fgrep head jq nproc ps seq tail top tr uname uniq uptime wc".split())
+READERS = (
+    "cat", "cut", "df", "egrep", "fgrep", "free", "grep", "head", "jq", "ls", "nproc", "ps", "seq", "tail", "top", "tr",
+    "uname", "uptime", "wc",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,47 +83,42 @@ def unsafe_awk(arguments: Sequence[str]) -> str:
             ("-f", "--file", "-i", "--include", "-l", "--load", "-E", "--exec", "-o", "-p", "-d", "-W", "-D")
         ):
             return f"{argument} may read a program or write a file"
-        if found := re.search(r"system|getline|[|>]|@|fflush|close", argument):
+        if found := re.search(r"system|getline|[|>]|@", argument):
             return f"{found[0]!r} may start a program or write a file"
     return ""
 
 
 def unsafe_sed(arguments: Sequence[str]) -> str:
     """sed -i writes files, -f reads a program; the commands e, r and w are stopped by sed's own --sandbox."""
-    for argument in arguments:
-        if re.match(r"-[a-zA-Z]*i|--in-place|-[a-zA-Z]*f|--file", argument) and not re.match(
-            r"--(quiet|silent)", argument
-        ):
-            return f"{argument} may write a file"
-    return ""
+    unsafe = (argument for argument in arguments if re.match(r"-[a-zA-Z]*[if]|--(in|fi)", argument))
+    return next((f"{argument} may write a file" for argument in unsafe), "")
 
 
 def unsafe_sort(arguments: Sequence[str]) -> str:
+    """sort -o writes a file, and others of its options start a program or leave files behind."""
+    unsafe = (argument for argument in arguments if re.match(r"-[a-zA-Z]*[oT]|--(out|comp|temp|files)", argument))
+    return next((f"{argument} may write a file or start a program" for argument in unsafe), "")
+
+
+def unsafe_uniq(arguments: Sequence[str]) -> str:
+    """The second file that uniq is given is one to write."""
+    files = (argument for argument in arguments if not re.fullmatch(r"-.+|\d+", argument))
     return next(
-        (
-            f"{argument} may write a file or start a program"
-            for argument in arguments
-            if re.match(r"-[a-zA-Z]*[oT]|--(out|comp|temp|files)", argument)
-        ),
-        "",
+        (f"{name}: give it its input through a pipe, since a second name would be written" for name in files), ""
     )
 
 
 def unsafe_date(arguments: Sequence[str]) -> str:
-    return next(
-        (
-            f"{argument} may set this machine's clock"
-            for argument in arguments
-            if re.match(r"-[a-zA-Z]*s|--s", argument) or re.fullmatch(r"\d+(\.\d+)?", argument)
-        ),
-        "",
-    )
+    """date -s, or a date alone, sets the clock."""
+    unsafe = (argument for argument in arguments if re.match(r"-[a-zA-Z]*s|--s|\d", argument))
+    return next((f"{argument} may set this machine's clock" for argument in unsafe), "")
 
 
 FILTERS: dict[str, tuple[Callable[[Sequence[str]], str], tuple[str, ...]]] = {
     "awk": (unsafe_awk, ()),
     "sed": (unsafe_sed, ("--sandbox",)),
     "sort": (unsafe_sort, ()),
+    "uniq": (unsafe_uniq, ()),
     "date": (unsafe_date, ()),
 }
 

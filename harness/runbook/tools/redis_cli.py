@@ -67,12 +67,12 @@ def talk(address: Address, commands: Sequence[Sequence[str]]) -> list[str]:
     Raises OSError where the server can't be reached, ValueError where it does not speak RESP.
     """
     replies = []
-    with socket.create_connection((address.host, address.port), timeout=_TIMEOUT) as server:
-        with server.makefile("rb") as answers:
-            for command in commands:
-                words = [word.encode() for word in command]
-                server.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
-                replies.append(_reply(answers))
+    place = (address.host, address.port)
+    with socket.create_connection(place, timeout=_TIMEOUT) as server, server.makefile("rb") as answers:
+        for command in commands:
+            words = [word.encode() for word in command]
+            server.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+            replies.append(_reply(answers))
     return replies
 
 

@@ -101,9 +101,10 @@ class Part:
         """The first one on PATH that will do. Raises Unavailable with the reason for each that will not."""
         reasons = []
         for command in self.commands:
-            path = shutil.which(command)
-            if path is None:
+            found = shutil.which(command)
+            if found is None:
                 continue
+            path = str(Path(found).absolute())  # PATH may have relative entries, and a part runs in a folder of its own
             try:
                 version = self.checked_version((path,), known=True)
             except Unavailable as problem:

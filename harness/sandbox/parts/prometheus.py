@@ -50,7 +50,7 @@ def prometheus(cache: Cache) -> Part:
                 programs={"prometheus": "./cmd/prometheus", "promtool": "./cmd/promtool"},
                 stamp="github.com/prometheus/common/version.Version",
                 version_flag="--version",
-                # Service discovery in 25 clouds, which no sandbox uses, is most of what there is to compile.
+                # Service discovery in two dozen clouds, which no sandbox uses, is most of what there is to compile.
                 replaced={"plugins/plugins.go": "package plugins\n"},
                 cache=cache,
             ),

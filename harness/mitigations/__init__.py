@@ -1,0 +1,1 @@
+"""Mitigations: what operators do against an incident, and whether it worked."""

@@ -1,0 +1,316 @@
+"""Shell: one operator's terminal, confined to the sandbox.
+
+A command line runs in a real bash, under the sandbox's supervisor, in an empty scratch folder and a clean
+environment. Two fences keep it there: `screen` refuses before the start what would leave, and bash's restricted mode
+holds what `screen` can't see. Its PATH is one folder of shims: what is not there does not exist. Shims ask the door.
+
+What a line exports (and every plain variable that it sets) is there for the next one, as in one terminal. Functions,
+aliases and `set` options are not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, Protocol
+
+from harness.clock import Clock
+from harness.errors import SandboxError, UsageError
+from harness.model.record import CommandRecord
+from harness.model.units import say_duration
+from harness.runbook.door import Door
+from harness.runbook.screen import NULL, Screened, is_unsafe, screen
+from harness.runbook.tools.answer import Tool
+from harness.runbook.tools.curl import Curl
+from harness.runbook.tools.plain import FILTERS, READERS, Filter, Nginx, Refuse, Sleep
+from harness.runbook.tools.redis_cli import RedisCli
+from harness.runbook.tools.systemctl import Systemctl
+from harness.sandbox.base import Address, CanSpawn, HasFiles, Sandbox, require
+
+LONGEST = timedelta(minutes=2)  # for a line without a deadline; the runbook's own sleeps do not count
+OUTPUT_LIMIT = 64 * 1024  # bytes kept of what one line prints
+_STATE = 8  # the descriptor on which the shell's variables go out
+_TICK = 0.01  # wall seconds between looks at whether the line has ended
+_REFUSED = "gameday-refused"
+_HERE = Path(__file__).parent
+_SPECIAL = re.compile(
+    r"_|__gameday.*|PWD|OLDPWD|SHLVL|TMPDIR|LANG|TERM|COMP_WORDBREAKS|DIRSTACK|EPOCH\w+|EUID|FUNCNAME|GROUPS|HISTCMD|"
+    r"HOST\w+|LINENO|MACHTYPE|OPT\w+|OSTYPE|PIPESTATUS|PPID|RANDOM|SECONDS|SRANDOM|UID|GAMEDAY_\w+|COLUMNS|LINES"
+)
+_SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|KEY", re.IGNORECASE)
+
+# Everything that goes out of the shell by _STATE is data for us and is never run: a name, "=", a value, NUL.
+_PREAMBLE = f"""\
+ulimit -f 131072 -c 0
+command_not_found_handle() {{ {_REFUSED} "$@"; return 127; }}
+__gameday_tell() {{
+  local __gameday_name IFS=$' \\n'
+  for __gameday_name in $(compgen -e); do printf 'x%s=%s\\0' "$__gameday_name" "${{!__gameday_name-}}" >&{_STATE}; done
+  for __gameday_name in $(compgen -v); do printf 'v%s=%s\\0' "$__gameday_name" "${{!__gameday_name-}}" >&{_STATE}; done
+  printf 'end\\0' >&{_STATE}
+}}
+trap __gameday_tell EXIT
+declare -r LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT
+enable -n kill suspend enable
+set -r
+"""
+# Said again at the end, for a line that has set a trap of its own on EXIT.
+_EPILOGUE = """\
+__gameday_status=$?
+__gameday_tell
+exit "$__gameday_status"
+"""
+
+
+class Place(Protocol):
+    """A service of the topology and one of its container ports."""
+
+    @property
+    def service(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+
+class Operations(Protocol):
+    """What the operations shell knows. `addresses` maps what the runbook calls a server (`localhost:8002`) to where it
+    is, `units` the service manager's units to services; `ca` is a service and a path inside it; `environment` is what
+    the operator's shell has set."""
+
+    @property
+    def addresses(self) -> Mapping[str, Place]: ...
+
+    @property
+    def units(self) -> Mapping[str, str]: ...
+
+    @property
+    def ca(self) -> tuple[str, str] | None: ...
+
+    @property
+    def environment(self) -> Mapping[str, str]: ...
+
+
+@contextmanager
+def open_shell(
+    sandbox: Sandbox, operations: Operations, *, clock: Clock, directory: Path, nginx: str = ""
+) -> Iterator[Shell]:
+    """An operator's session on `sandbox`, kept in the folder `directory`, which is removed when it ends.
+
+    `nginx` is the service that `nginx -s reload` means. Raises Unsupported where the sandbox can't start helper
+    processes, UsageError where this machine has no bash.
+    """
+    require(sandbox, CanSpawn)
+    assert isinstance(sandbox, CanSpawn)
+    bash = shutil.which("bash")
+    if bash is None:
+        raise UsageError("this machine has no bash, which a runbook's commands are written for", hint="install bash")
+    directory = directory.absolute()
+    (directory / "scratch").mkdir(parents=True)
+    door = Door({})
+    try:
+        for name, tool in _tools(sandbox, operations, clock, door.nowhere, nginx).items():
+            door.add(name, tool)
+            _write_shim(directory, name)
+        for name in READERS:
+            if real := shutil.which(name):
+                (directory / "bin" / name).symlink_to(real)
+        door.write_pass(directory / "pass")
+        yield Shell(sandbox, door, clock=clock, directory=directory, bash=bash, environment=operations.environment)
+    finally:
+        door.close()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _tools(sandbox: Sandbox, operations: Operations, clock: Clock, nowhere: int, nginx: str) -> dict[str, Tool]:
+    places: dict[str, Address] = {
+        name: sandbox.address(place.service, place.port) for name, place in operations.addresses.items()
+    }
+    ca = sandbox.path(*operations.ca) if operations.ca and isinstance(sandbox, HasFiles) else None
+    tools: dict[str, Tool] = {
+        "curl": Curl(binary=_real("curl"), addresses=places, nowhere=nowhere, ca=ca),
+        "redis-cli": RedisCli(binary=_real("redis-cli"), addresses=places),
+        "systemctl": Systemctl(sandbox, operations.units),
+        "nginx": Nginx(sandbox, nginx),
+        "sleep": Sleep(clock.scale),
+        _REFUSED: Refuse(),
+    }
+    for name, (unsafe, first) in FILTERS.items():
+        if real := _real(name):
+            tools[name] = Filter(name, real, unsafe, first)
+    return tools
+
+
+def _real(name: str) -> Path | None:
+    found = shutil.which(name)
+    return Path(found) if found else None
+
+
+def _write_shim(directory: Path, name: str) -> None:
+    """A small sh script, since the first line of a script can't name an interpreter with a space in its path."""
+    (directory / "bin").mkdir(exist_ok=True)
+    shim = directory / "bin" / name
+    words = [sys.executable, "-I", "-S", str(_HERE / "shim.py"), str(directory / "pass"), name]
+    shim.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
+    shim.chmod(0o755)
+
+
+class Shell:
+    """One operator's terminal, while it is open. Made by `open_shell`."""
+
+    def __init__(
+        self, sandbox: CanSpawn, door: Door, *, clock: Clock, directory: Path, bash: str, environment: Mapping[str, str]
+    ) -> None:
+        self._sandbox = sandbox
+        self._door = door
+        self._clock = clock
+        self._directory = directory
+        self._bash = bash
+        self._exported = dict(environment)
+        self._plain: dict[str, str] = {}
+        self._secrets = [value for name, value in environment.items() if _SECRET.search(name) and len(value) >= 6]
+        self._count = 0
+
+    @property
+    def exported(self) -> Mapping[str, str]:
+        """What this session has exported so far, its own beginning included."""
+        return dict(self._exported)
+
+    def run(
+        self,
+        text: str,
+        *,
+        variant: Literal["as-written", "corrected"] = "as-written",
+        limit: timedelta | None = None,
+    ) -> CommandRecord:
+        """Run one command line to its end, or until `limit` of real time has gone by (the runbook's sleeps come on
+        top). Raises SandboxError where the sandbox can't start it at all."""
+        began = self._clock.now()
+        screened = screen(text)
+        if screened.refused:
+            return CommandRecord(
+                variant=variant, text=text, began=began, ended=began, exit_status=None, output="",
+                refused=screened.refused,
+            )  # fmt: skip
+        self._door.forget()
+        self._count += 1
+        line = _Line(self._directory / f"line-{self._count}")
+        line.write(self._script(screened, line))
+        name = f"{self._directory.name}-{self._count}"
+        status, complaint = self._until_end(name, line, limit or LONGEST)
+        self._learn(line)
+        ended = self._clock.now()
+        answers = self._door.answers
+        refused = [answer.refused for answer in answers if answer.refused]
+        output = line.output()
+        refused += re.findall(r"^.*: restricted.*$", output, re.MULTILINE)[:3]
+        notes = [complaint, *(answer.note for answer in answers)]
+        return CommandRecord(
+            variant=variant,
+            text=text,
+            began=began,
+            ended=ended,
+            exit_status=None if refused else status,
+            output=self._readable(output, [note for note in notes if note]),
+            refused="; ".join(refused),
+            saved=sum(answer.saved for answer in answers),
+        )
+
+    # -- one line ------------------------------------------------------------------------------------------------
+
+    def _script(self, screened: Screened, line: _Line) -> str:
+        opened = [f"exec {_STATE}>{shlex.quote(str(line.state))} {NULL}>/dev/null"]
+        for file in screened.opened:
+            sign = ">>" if file.mode == "a" else ">"
+            opened.append(f"exec {file.descriptor}{sign}{shlex.quote(file.name)}")
+        known = [f"{name}={shlex.quote(value)}" for name, value in self._plain.items()]
+        return "\n".join([*opened, *known, _PREAMBLE, f"eval {shlex.quote(screened.text)}", _EPILOGUE])
+
+    def _until_end(self, name: str, line: _Line, limit: timedelta) -> tuple[int | None, str]:
+        """Start the line and serve its tools until it ends: its exit status (None: stopped), and what went wrong."""
+        leader = [sys.executable, "-I", "-S", str(_HERE / "leader.py"), str(line.result), str(OUTPUT_LIMIT)]
+        argv = [*leader, self._bash, "--noprofile", "--norc", str(line.script)]
+        began = self._clock.now()
+        self._sandbox.spawn(
+            name, argv, environment=self._environment(), directory=self._directory / "scratch", log=line.log
+        )
+        looked = began
+        try:
+            while not line.result.exists():
+                self._door.serve(_TICK)
+                now = self._clock.now()
+                slept = sum(answer.wait for answer in self._door.answers)
+                if now - began - slept > limit.total_seconds():
+                    return None, f"stopped: it was still running after {say_duration(limit)}"
+                if now - looked > 0.5:
+                    looked = now
+                    if (status := self._sandbox.spawned(name).status) is not None and not line.result.exists():
+                        return None, f"stopped: the operations shell ended with {status}"
+            told = json.loads(line.result.read_text(encoding="utf-8"))
+        finally:
+            with suppress(SandboxError):
+                self._sandbox.end(name, grace=0.5)
+        note = f"{told['dropped']} more bytes were not kept" if told["dropped"] else ""
+        return int(told["status"]), note
+
+    def _environment(self) -> dict[str, str]:
+        scratch = str(self._directory / "scratch")
+        fixed = {"PATH": str(self._directory / "bin"), "HOME": scratch, "TMPDIR": scratch, "LANG": "C.UTF-8"}
+        return {**self._exported, **fixed, "TERM": "dumb"}
+
+    def _learn(self, line: _Line) -> None:
+        """Take over the variables that the line has left, if it came to tell them."""
+        told = line.told()
+        if told is not None:
+            self._exported, self._plain = told
+
+    def _readable(self, output: str, notes: list[str]) -> str:
+        for secret in self._secrets:
+            output = output.replace(secret, "***")
+        if notes and output and not output.endswith("\n"):
+            output += "\n"
+        return output + "".join(f"[{note}]\n" for note in notes)
+
+
+class _Line:
+    """The files of one command line while it runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.script = folder / "script"
+        self.result = folder / "result"
+        self.state = folder / "state"
+        self.log = folder / "log"
+
+    def write(self, script: str) -> None:
+        self._folder.mkdir()
+        self.script.write_text(script, encoding="utf-8")
+
+    def output(self) -> str:
+        """What it printed, without the names of our own files."""
+        raw = self.log.read_bytes()[: OUTPUT_LIMIT + 4096] if self.log.exists() else b""
+        return raw.decode("utf-8", "replace").replace(f"{self.script}: ", "")
+
+    def told(self) -> tuple[dict[str, str], dict[str, str]] | None:
+        """The exported and the plain variables that it left; None where it was stopped before it could tell."""
+        raw = self.state.read_bytes() if self.state.exists() else b""
+        entries = raw.decode("utf-8", "replace").split("\0")
+        if "end" not in entries:
+            return None
+        exported: dict[str, str] = {}
+        plain: dict[str, str] = {}
+        for entry in entries[: entries.index("end")]:
+            name, _, value = entry[1:].partition("=")
+            if not re.fullmatch(r"[A-Za-z_]\w*", name) or _SPECIAL.fullmatch(name) or is_unsafe(name):
+                continue
+            if entry[0] == "x":
+                exported[name] = value
+            elif name not in exported:
+                plain[name] = value
+        return exported, plain

@@ -1,0 +1,146 @@
+"""The judge: which claims are made of every run, and how controls and broken checks are dealt with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import pytest
+
+from harness import Alert, Control, Outcome, Slo, judge, minutes, percent, seconds
+from harness.judge import _verdict, encode_check
+from harness.model.record import FaultRecord, LoadRecord, Record, Scenario, StepRecord
+from harness.model.timeline import Window
+from harness.model.verdict import Verdict, worst
+
+WINDOW = Window("calm")
+RECORD = Record(
+    run_id="1",
+    scenario=Scenario(name="outage", hypothesis="it holds"),
+    control=Control.NONE,
+    time_scale=60,
+    seed=1,
+    runtime="fake",
+    began=1000.0,
+    ended=1060.0,
+)
+ALERT = Alert("TooManyErrors", severity="critical")
+CHECKS = (
+    ALERT.fires(within=minutes(8), of=WINDOW.start),
+    ALERT.delivered(),
+    ALERT.resolves(within=minutes(6), of=WINDOW.end),
+    ALERT.stays_quiet(during=WINDOW),
+    Slo.recovery(error_503=percent(1), mean=seconds(2)).during(WINDOW),
+    Slo.recovery(error_503=percent(1), mean=seconds(2)).within(minutes(5), of=WINDOW.start, by=WINDOW.end),
+)
+
+
+def claims(record: Record) -> dict[str, Outcome]:
+    return {verdict.claim: verdict.outcome for verdict in judge.judge(record).verdicts}
+
+
+@dataclass(frozen=True, slots=True)
+class Green:
+    """A check that always passes, and should turn red without the fault."""
+
+    kind: Literal["green"] = "green"
+    claim: str = "all is well"
+
+    def judge(self, record: Record) -> Verdict:
+        return Verdict(claim=self.claim, outcome=Outcome.PASS, observed="well")
+
+    def red_under(self, record: Record) -> frozenset[Control]:
+        return frozenset({Control.NO_FAULT})
+
+
+class Broken(Green):
+    """A check that breaks."""
+
+    def judge(self, record: Record) -> Verdict:
+        raise ZeroDivisionError
+
+
+def test_a_run_without_a_claim_proves_nothing() -> None:
+    """A scenario that never called verify is UNKNOWN, not a pass."""
+    assert judge.judge(RECORD).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.kind)
+def test_no_claim_passes_on_an_empty_record(check: Any) -> None:
+    """Without any evidence no claim that a scenario can make is a PASS."""
+    outcome = judge.judge(replace(RECORD, checks=(encode_check(check),))).outcome
+    assert outcome in {Outcome.UNKNOWN, Outcome.INVALID, Outcome.FAIL}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.kind)
+def test_every_check_survives_being_saved(check: Any) -> None:
+    """A check read back from a record is the one that was saved."""
+    assert judge._CHECK.validate_python(encode_check(check)) == check
+
+
+def test_every_run_is_asked_whether_it_was_sound() -> None:
+    """Faults, loads and steps are judged whether or not the scenario says so; what a control left out is not."""
+    fault = FaultRecord(window="outage", description="x", settings={})
+    step = StepRecord(window="failover", name="failover", source="", purpose="mitigate", deadline=None)
+    load = LoadRecord(
+        window="load", plan="", target="", began=0, ended=None, planned=0, sent=0, finished=0, in_flight=0,
+        dropped=0, complete=False, lateness_p99=None, lateness_max=None, generator_cpu=None,
+    )  # fmt: skip
+    whole = replace(RECORD, faults=(fault,), steps=(step,), loads=(load,))
+    assert len(claims(whole)) == 5
+    assert Outcome.PASS not in claims(whole).values()
+    skipped = replace(whole, faults=(replace(fault, skipped=True),), steps=(replace(step, skipped=True),), loads=())
+    assert len(claims(skipped)) == 1
+
+
+def test_our_own_failure_is_an_error() -> None:
+    """A run that broke off is ERROR and says why."""
+    judgement = judge.judge(replace(RECORD, error="SandboxError: gone"))
+    assert judgement.outcome is Outcome.ERROR
+    assert "gone" in judgement.verdicts[-1].observed
+
+
+def test_a_claim_that_stays_green_under_its_control_is_vacuous() -> None:
+    """An assertion that can't fail is INVALID under the control that should have turned it red."""
+    verdict = _verdict(Green(), replace(RECORD, control=Control.NO_FAULT))
+    assert verdict.vacuous
+    assert verdict.outcome is Outcome.INVALID
+    assert _verdict(Green(), replace(RECORD, control=Control.NO_MITIGATION)).outcome is Outcome.PASS
+
+
+def test_a_check_that_breaks_is_an_error() -> None:
+    """A broken check has proven nothing, and does not take the others with it."""
+    assert _verdict(Broken(), RECORD).outcome is Outcome.ERROR
+
+
+def test_a_check_of_another_version_is_an_error() -> None:
+    """A claim that this version can't read is never skipped."""
+    judgement = judge.judge(replace(RECORD, checks=({"kind": "from.the.future"},)))
+    assert judgement.outcome is Outcome.ERROR
+
+
+def test_a_moved_clock_makes_times_unknown() -> None:
+    """Where the wall clock was stepped during the run, instants of different processes can't be compared."""
+    assert claims(replace(RECORD, clock_drift=-3.0))["the machine's clock ran evenly"] is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([], Outcome.UNKNOWN),
+        ([Outcome.PASS], Outcome.PASS),
+        ([Outcome.PASS, Outcome.FAIL], Outcome.FAIL),
+        ([Outcome.UNKNOWN, Outcome.FAIL], Outcome.UNKNOWN),
+        ([Outcome.INVALID, Outcome.FAIL, Outcome.UNKNOWN], Outcome.INVALID),
+        (list(Outcome), Outcome.ERROR),
+    ],
+)
+def test_the_worst_outcome_wins(outcomes: list[Outcome], expected: Outcome) -> None:
+    """PASS < FAIL < UNKNOWN < INVALID < ERROR, and nothing at all is UNKNOWN."""
+    assert worst(outcomes) is expected
+
+
+@pytest.mark.parametrize(("outcome", "status"), list(zip(Outcome, (0, 1, 3, 4, 5), strict=True)))
+def test_each_outcome_has_its_exit_status(outcome: Outcome, status: int) -> None:
+    """0 PASS, 1 FAIL, 3 UNKNOWN, 4 INVALID, 5 ERROR; 2 is left to usage errors."""
+    assert outcome.exit_code == status
