@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,19 +58,20 @@ def run_scenarios(entries: Sequence[Entry], settings: Settings, *, repeat: int =
     nodes = list(dict.fromkeys(entry.node for entry in entries))
     for _ in range(repeat):
         keep = _Keep()
-        pytest.main([*_arguments(settings, quiet), *nodes], plugins=[keep])
+        with redirect_stdout(sys.stderr) if quiet else nullcontext():
+            pytest.main([*_arguments(settings), *nodes], plugins=[keep])
         judged += keep.results.judged
         unusable += keep.results.unusable
     return Done(judged=tuple(judged), expected=len(nodes) * repeat, unusable=tuple(dict.fromkeys(unusable)))
 
 
-def _arguments(settings: Settings, quiet: bool) -> list[str]:
+def _arguments(settings: Settings) -> list[str]:
     return [
         *("-p", "no:locust"),  # its import patches sockets
+        *("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"),  # this is `harness`, at work
         *("-p", "no:cacheprovider"),  # a run writes nothing but its own folder
         *("-o", "addopts=", "-o", "console_output_style=classic"),
         *("--no-header", "--no-summary", "-q"),
-        *(["--gameday-quiet"] if quiet else []),
         f"--runtime={settings.runtime}",
         f"--time-scale={settings.time_scale}",
         f"--control={settings.control.value}",

@@ -79,7 +79,8 @@ def _renderers(topology: Topology, scale: float) -> Mapping[Path, Callable[[str]
     scrape = None
     if time.prometheus is not None:
         compilers[time.prometheus] = partial(scale_prometheus, scale=scale, source=time.prometheus.name)
-        scrape = longest_scrape(time.prometheus.read_text(encoding="utf-8"), source=time.prometheus.name)
+        scaled = _compiled(time.prometheus, compilers[time.prometheus])
+        scrape = longest_scrape(scaled, source=time.prometheus.name)
     for rules in time.rules:
         compilers[rules] = partial(scale_rules, scale=scale, source=rules.name, scrape_interval=scrape)
     if time.alertmanager is not None:

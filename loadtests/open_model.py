@@ -43,6 +43,7 @@ from loadtests.watch import MARK, watch_client
 SIGN_OFF_FORMAT = 1
 TICK = 0.1  # seconds between flushes
 LEAD = 0.05  # seconds from ready to the first planned instant, so that the first arrivals are not late
+LAST_WORDS = 2.0  # seconds for what the user file does when the test stops
 ERRORS_SAID = 20  # of each run, on stderr; the samples have them all
 
 
@@ -120,6 +121,8 @@ class OpenModel:
         self.stopped = max(self.began, self.now())
         self._drain()
         ticker.kill()
+        with gevent.Timeout(LAST_WORDS, exception=False):
+            events.test_stop.fire(environment=self._crowd.environment)
         self._tell()
 
     def stop(self, reason: str) -> None:

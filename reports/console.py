@@ -40,7 +40,7 @@ def summary(judgement: Judgement, folder: Path | None, colour: bool, *, width: i
             console.print(Padding(block, (0, 0, 0, 2)))
     if folder is not None:
         console.print()
-        console.print(Padding(_where(folder), (0, 0, 0, 2)), soft_wrap=True)
+        console.print(_where(folder), soft_wrap=True)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
@@ -109,7 +109,7 @@ def _findings(judgement: Judgement) -> RenderableType | None:
 
 def _where(folder: Path) -> RenderableType:
     page = folder / "report.html"
-    return Text.assemble(("report  ", "dim"), str(page if page.exists() else folder))
+    return Text.assemble(("  report  ", "dim"), str(page if page.exists() else folder))
 
 
 def _table() -> Table:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from harness.model.judgement import Judgement
@@ -19,6 +20,13 @@ def render(record: Record, judgement: Judgement, *, log_paths: Mapping[str, str]
 
     Whatever comes from the run (logs, names, labels) is escaped; the page runs no script.
     """
+    picture = Markup(svg(record, judgement))  # noqa: S704 - `svg` escapes every text that it takes from the record
+    facts = page(record, judgement, log_paths or {})
+    return _template().render(page=facts, picture=picture) + "\n"
+
+
+@cache
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("reports"),
         autoescape=True,
@@ -27,6 +35,4 @@ def render(record: Record, judgement: Judgement, *, log_paths: Mapping[str, str]
         lstrip_blocks=True,
     )
     environment.filters["duration"] = say_duration
-    picture = Markup(svg(record, judgement))  # noqa: S704 - `svg` escapes every text that it takes from the record
-    facts = page(record, judgement, log_paths or {})
-    return environment.get_template("report.html.j2").render(page=facts, picture=picture) + "\n"
+    return environment.get_template("report.html.j2")

@@ -37,7 +37,7 @@ def _suite(record: Record, judgement: Judgement) -> ElementTree.Element:
         Verdict(claim="something was claimed", outcome=Outcome.UNKNOWN, observed="nothing was judged"),
     )
     failures = sum(verdict.outcome is Outcome.FAIL for verdict in verdicts)
-    passes = sum(verdict.outcome is Outcome.PASS for verdict in verdicts)
+    passes = sum(map(_passed, verdicts))
     suite = ElementTree.Element(
         "testsuite",
         name=_fit(judgement.scenario),
@@ -73,13 +73,17 @@ def _case(scenario: str, verdict: Verdict) -> ElementTree.Element:
     said += [f"resolution: {verdict.resolution}"] if verdict.resolution else []
     said += [f"evidence: {line}" for line in verdict.evidence]
     text = _fit("\n".join(said))
-    if verdict.outcome is Outcome.PASS and not verdict.vacuous:
+    if _passed(verdict):
         ElementTree.SubElement(case, "system-out").text = text
         return case
     kind = "failure" if verdict.outcome is Outcome.FAIL else "error"
     problem = ElementTree.SubElement(case, kind, type=label(verdict), message=_fit(verdict.observed))
     problem.text = text
     return case
+
+
+def _passed(verdict: Verdict) -> bool:
+    return verdict.outcome is Outcome.PASS and not verdict.vacuous
 
 
 def _fit(text: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from harness.model.judgement import Judgement
 from harness.model.record import Record
@@ -22,6 +23,13 @@ def render(record: Record, judgement: Judgement, *, log_paths: Mapping[str, str]
 
     Whatever comes from the run is escaped, so that it can't turn into markup, a link or HTML.
     """
+    facts = page(record, judgement, log_paths or {})
+    text = _template().render(page=facts, picture=described(record, judgement))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+@cache
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("reports"),
         autoescape=False,  # noqa: S701 - this is no HTML; every text goes through `md` or `fenced`
@@ -30,9 +38,7 @@ def render(record: Record, judgement: Judgement, *, log_paths: Mapping[str, str]
         lstrip_blocks=True,
     )
     environment.filters.update(md=escaped, fenced=fenced, duration=say_duration)
-    facts = page(record, judgement, log_paths or {})
-    text = environment.get_template("report.md.j2").render(page=facts, picture=described(record, judgement))
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return environment.get_template("report.md.j2")
 
 
 def escaped(said: object) -> str:

@@ -1,4 +1,8 @@
-"""Checks: the claims about an alert, judged from a record alone."""
+"""Checks: the claims about an alert, judged from a record alone.
+
+A claim PASSes only on evidence that would have shown the opposite too. In each `judge`, what was seen for certain comes
+first, then what may have been missed.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,72 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from harness.alerts.coverage import Coverage, Flaw
+from harness.alerts.history import Firing, History
 from harness.alerts.labels import say_alert
 from harness.model.record import Record
 from harness.model.timeline import Moment
 from harness.model.units import say_duration
-from harness.model.verdict import Control, Outcome, Verdict
+from harness.model.verdict import Control, Outcome, Verdict, worst
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One claim about one alert in one record, and how its verdict is said."""
+
+    record: Record
+    claim: str
+    name: str
+    labels: Mapping[str, str]
+    within: timedelta | None = None
+
+    @property
+    def watched(self) -> Coverage:
+        return Coverage(self.record, self.name, self.labels)
+
+    @property
+    def history(self) -> History:
+        return History(self.record.alerts, self.name, self.labels)
+
+    @property
+    def step(self) -> float:
+        """Wall seconds between two evaluations: what happened in between is known no better."""
+        return self.record.alerts.evaluation_interval
+
+    @property
+    def limit(self) -> float:
+        """The limit in wall seconds; infinite where there is none."""
+        return float("inf") if self.within is None else self.within.total_seconds() / self.record.time_scale
+
+    def said(self, outcome: Outcome, observed: str, *evidence: str) -> Verdict:
+        return Verdict(
+            claim=self.claim,
+            outcome=outcome,
+            observed=observed,
+            limit="" if self.within is None else say_duration(self.within),
+            resolution=f"± {self.watched.say(self.step)}" if self.step > 0 else "",
+            evidence=evidence,
+        )
+
+    def flawed(self, flaw: Flaw) -> Verdict:
+        return self.said(flaw.outcome, flaw.said, "alerts.gaps", "alerts.problems", "alerts.rules", "alerts.up")
+
+    def measured(self, wall: float) -> str:
+        """A measured wall duration, in runbook time and with its resolution."""
+        return f"{self.watched.say(wall)} ± {self.watched.say(self.step)}"
+
+    def never_fired(self) -> Verdict:
+        """The verdict on a claim that needs the alert to have fired, where it was not seen to."""
+        watched, began, ended = self.watched, self.watched.began, self.record.ended
+        flaw = _first(
+            watched.silent(began, ended),
+            watched.gone(),
+            watched.not_evaluated(began, ended),
+            watched.not_fed(began, ended),
+        )
+        if flaw is not None:
+            return self.flawed(flaw)
+        return self.said(Outcome.FAIL, f"it never fired{self.history.strangers()}", "alerts.states")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +94,59 @@ class Fires:
         return f"{say_alert(self.name, self.labels)} fires within {say_duration(self.within)} of {self.of}"
 
     def judge(self, record: Record) -> Verdict:
-        return Verdict(claim=self.claim, outcome=Outcome.UNKNOWN, observed="not judged yet")
+        case = _Case(record, self.claim, self.name, self.labels, self.within)
+        start = record.instant(self.of)
+        if start is None:
+            return case.said(Outcome.UNKNOWN, f"{self.of} never came")
+        flaw = case.watched.unread()
+        if flaw is not None:
+            return case.flawed(flaw)
+        before = [one for one in case.history.active(record.began, start) if one.at < start]
+        if before:
+            early = f"it was not quiet before: {before[0].state} {case.measured(start - before[0].at)} before {self.of}"
+            return case.said(Outcome.INVALID, early, f"alerts.states at {before[0].at:.3f}")
+        flaw = case.watched.not_loaded()
+        if flaw is not None:
+            return case.flawed(flaw)
+        firing = next((one for one in case.history.firings() if one.began >= start), None)
+        return self._not_fired(case, start) if firing is None else self._fired(case, start, firing)
+
+    def _fired(self, case: _Case, start: float, firing: Firing) -> Verdict:
+        watched, took = case.watched, firing.began - start
+        flaw = _first(
+            watched.not_evaluated(watched.began, firing.began),
+            _calm_unseen(case, start),
+            watched.not_fed(watched.began, start),
+        )
+        if flaw is not None:
+            return case.flawed(flaw)
+        fired = f"fired {case.measured(took)} after {self.of}"
+        evidence = f"alerts.states at {firing.began:.3f}"
+        if took <= case.limit:
+            return case.said(Outcome.PASS, fired, evidence)
+        if took <= case.limit + case.step:
+            return case.said(Outcome.UNKNOWN, f"{fired}: too close to the limit to tell", evidence)
+        late = watched.not_fed(start, start + case.limit)
+        return case.flawed(late) if late is not None else case.said(Outcome.FAIL, fired, evidence)
+
+    def _not_fired(self, case: _Case, start: float) -> Verdict:
+        watched, ended, deadline = case.watched, case.record.ended, start + case.limit
+        flaw = _first(
+            watched.silent(watched.began, min(deadline, ended)),
+            watched.gone(),
+            watched.not_evaluated(watched.began, min(deadline, ended)),
+        )
+        if flaw is not None:
+            return case.flawed(flaw)
+        if ended < deadline:
+            short = f"it had not fired when the run ended, {watched.say(ended - start)} after {self.of}"
+            return case.said(Outcome.UNKNOWN, short, "alerts.states")
+        flaw = watched.not_fed(watched.began, deadline)
+        if flaw is not None:
+            return case.flawed(flaw)
+        pending = [one for one in case.history.active(start, ended) if one.state == "pending"]
+        got = "it became pending, and did not fire" if pending else "it did not fire"
+        return case.said(Outcome.FAIL, f"{got}{case.history.strangers()}", "alerts.states", "alerts.inputs")
 
     def red_under(self, record: Record) -> frozenset[Control]:
         return frozenset({Control.NO_FAULT})
@@ -50,7 +167,44 @@ class Delivered:
         return f"{say_alert(self.name, self.labels)} is delivered {when}"
 
     def judge(self, record: Record) -> Verdict:
-        return Verdict(claim=self.claim, outcome=Outcome.UNKNOWN, observed="not judged yet")
+        case = _Case(record, self.claim, self.name, self.labels, self.within)
+        flaw = case.watched.unread() or case.watched.not_loaded()
+        if flaw is not None:
+            return case.flawed(flaw)
+        firings = case.history.firings()
+        if not firings:
+            return case.never_fired()
+        broken = case.watched.silent(case.watched.began, record.ended, sources=("alertmanager",))
+        if broken is not None:
+            return case.flawed(broken)
+        arrived = case.history.notifications("firing")
+        if not arrived:
+            return self._not_delivered(case, firings[0])
+        took = arrived[0].at - firings[0].began
+        delivered = f"delivered {case.measured(took)} after it fired"
+        evidence = f"alerts.notifications at {arrived[0].at:.3f}"
+        if took <= case.limit:
+            return case.said(Outcome.PASS, delivered, evidence)
+        if took <= case.limit + case.step:
+            return case.said(Outcome.UNKNOWN, f"{delivered}: too close to the limit to tell", evidence)
+        missed = self._may_be_missed(case, firings[0])
+        return case.flawed(missed) if missed is not None else case.said(Outcome.FAIL, delivered, evidence)
+
+    def _not_delivered(self, case: _Case, firing: Firing) -> Verdict:
+        if not case.record.alerts.notifications_read:
+            return case.said(Outcome.UNKNOWN, "the receiver could not be read at the end", "alerts.notifications_read")
+        missed = self._may_be_missed(case, firing)
+        if missed is not None:
+            return case.flawed(missed)
+        if case.record.ended < firing.began + (0.0 if self.within is None else case.limit):
+            return case.said(Outcome.UNKNOWN, "not delivered yet when the run ended", "alerts.notifications")
+        nothing = f"it fired, and nothing was delivered{case.history.strangers()}"
+        return case.said(Outcome.FAIL, nothing, "alerts.notifications", f"alerts.states at {firing.began:.3f}")
+
+    def _may_be_missed(self, case: _Case, firing: Firing) -> Flaw | None:
+        """Whether something on the way from Prometheus to us was not there to be seen."""
+        sources = ("prometheus", "receiver")
+        return case.watched.silent(firing.began, min(firing.began + case.limit, case.record.ended), sources=sources)
 
     def red_under(self, record: Record) -> frozenset[Control]:
         return frozenset({Control.NO_FAULT})
@@ -71,7 +225,56 @@ class Resolves:
         return f"{say_alert(self.name, self.labels)} resolves within {say_duration(self.within)} of {self.of}"
 
     def judge(self, record: Record) -> Verdict:
-        return Verdict(claim=self.claim, outcome=Outcome.UNKNOWN, observed="not judged yet")
+        case = _Case(record, self.claim, self.name, self.labels, self.within)
+        start = record.instant(self.of)
+        if start is None:
+            return case.said(Outcome.UNKNOWN, f"{self.of} never came")
+        flaw = case.watched.unread() or case.watched.not_loaded()
+        if flaw is not None:
+            return case.flawed(flaw)
+        firings = case.history.firings()
+        if not firings:
+            verdict = case.never_fired()
+            return case.said(verdict.outcome, f"{verdict.observed}: it can't have resolved", *verdict.evidence)
+        last = firings[-1]
+        if last.last - start > case.limit:
+            return self._too_late(case, start, last)
+        return self._ended(case, start, firings)
+
+    def _too_late(self, case: _Case, start: float, last: Firing) -> Verdict:
+        late = f"it still fired {case.measured(last.last - start)} after {self.of}"
+        return case.said(Outcome.FAIL, late, f"alerts.states at {last.last:.3f}")
+
+    def _ended(self, case: _Case, start: float, firings: list[Firing]) -> Verdict:
+        """It was last seen firing within the limit: whether it ended there, and stayed so."""
+        watched, ended, last = case.watched, case.record.ended, firings[-1].last
+        flaw = _first(watched.silent(last, ended), watched.gone(), watched.not_evaluated(last, ended))
+        if flaw is not None:
+            return case.flawed(flaw)
+        recent = case.history.active(ended - 2 * case.step, ended)
+        if recent:
+            said = f"it was {recent[-1].state} when the run ended, {watched.say(ended - start)} after {self.of}"
+            return case.said(Outcome.UNKNOWN, said, f"alerts.states at {recent[-1].at:.3f}")
+        resolved = last + case.step
+        fed = watched.fed_since(last, ended)
+        if fed > last:
+            if ended - fed < watched.hold() + 2 * case.step:
+                return case.flawed(watched.not_fed(last, ended) or Flaw(Outcome.UNKNOWN, "it was not fed"))
+            resolved = max(resolved, fed)
+        return self._resolved(case, start, resolved, firings)
+
+    def _resolved(self, case: _Case, start: float, resolved: float, firings: list[Firing]) -> Verdict:
+        last, took = firings[-1].last, resolved - start
+        when = f"{case.measured(took)} after" if took >= 0 else f"{case.measured(-took)} before"
+        relapses = sum(1 for firing in firings[1:] if firing.began > start)
+        again = f", having fired again {relapses} times" if relapses else ""
+        notes = [note for note in case.history.notifications("resolved") if note.at >= last]
+        told = f"; people were told {case.measured(notes[-1].at - start)} after it" if notes else ""
+        said = f"resolved {when} {self.of}{again}{told}"
+        evidence = (f"alerts.states at {last:.3f}", *(f"alerts.notifications at {note.at:.3f}" for note in notes[-1:]))
+        if took <= case.limit:
+            return case.said(Outcome.PASS, said, *evidence)
+        return case.said(Outcome.UNKNOWN, f"{said}: it can't be told whether that was within the limit", *evidence)
 
     def red_under(self, record: Record) -> frozenset[Control]:
         return frozenset({Control.NO_FAULT})
@@ -91,7 +294,49 @@ class StaysQuiet:
         return f"{say_alert(self.name, self.labels)} is neither pending nor firing during {', '.join(self.windows)}"
 
     def judge(self, record: Record) -> Verdict:
-        return Verdict(claim=self.claim, outcome=Outcome.UNKNOWN, observed="not judged yet")
+        case = _Case(record, self.claim, self.name, self.labels)
+        flaw = case.watched.unread() or case.watched.not_loaded()
+        if flaw is not None:
+            return case.flawed(flaw)
+        verdicts = [self._during(case, window) for window in self.windows]
+        outcome = worst(verdict.outcome for verdict in verdicts)
+        decisive = next((verdict for verdict in verdicts if verdict.outcome is outcome), None)
+        return decisive or case.said(Outcome.UNKNOWN, "no window was named")
+
+    def _during(self, case: _Case, window: str) -> Verdict:
+        span, watched = case.record.window(window), case.watched
+        if span is None or span.ended is None:
+            return case.said(Outcome.UNKNOWN, f"{window} never {'began' if span is None else 'ended'}")
+        began, ended = span.began, span.ended
+        active = case.history.active(began, ended)
+        if active:
+            state = "firing" if any(one.state == "firing" for one in active) else "pending"
+            said = f"it was {state} during {window}, {watched.say(active[0].at - began)} into it"
+            return case.said(Outcome.FAIL, said, f"alerts.states at {active[0].at:.3f}")
+        if ended - began < 2 * case.step:
+            return case.said(
+                Outcome.UNKNOWN, f"{window} is too short: Prometheus evaluates every {watched.say(case.step)}"
+            )
+        flaw = _first(
+            watched.silent(began, ended),
+            watched.gone(),
+            watched.not_evaluated(began, ended),
+            watched.not_fed(began, ended),
+        )
+        if flaw is not None:
+            return case.flawed(flaw)
+        return case.said(Outcome.PASS, "no evaluation found it active; all that it reads was scraped", "alerts.states")
 
     def red_under(self, record: Record) -> frozenset[Control]:
         return frozenset()
+
+
+def _calm_unseen(case: _Case, start: float) -> Flaw | None:
+    """Whether there was not a single evaluation before `start` that could have found the alert active."""
+    if start - case.watched.began >= 2 * case.step:
+        return None
+    return Flaw(Outcome.UNKNOWN, "the alert was not watched before: nobody knows whether it was quiet")
+
+
+def _first(*flaws: Flaw | None) -> Flaw | None:
+    return next((flaw for flaw in flaws if flaw is not None), None)

@@ -49,11 +49,13 @@ class Delivery:
                 hint="is it up? `gameday status` shows it",
             ) from cause
 
-    def check_alertmanager(self) -> None:
-        """Ask Alertmanager whether it is ready. Raises EvidenceMissing where it is not, or does not answer."""
+    def alertmanager_started(self) -> float:
+        """When Alertmanager's process started; another value than before means that it was restarted. Raises
+        EvidenceMissing where it does not answer."""
         try:
-            self._http.get(f"{self.alertmanager}/-/ready").raise_for_status()
-        except (httpx.HTTPError, httpx.InvalidURL) as cause:
+            answer = self._http.get(f"{self.alertmanager}/api/v2/status").raise_for_status()
+            return datetime.fromisoformat(answer.json()["uptime"]).timestamp()
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, AttributeError) as cause:
             raise EvidenceMissing(
                 f"Alertmanager at {self.alertmanager}: {cause or type(cause).__name__}",
                 hint="is it up? `gameday status` shows it",

@@ -65,8 +65,8 @@ _KEEP = _names("""abs sort sort_desc sort_by_label sort_by_label_desc label_repl
     histogram_count histogram_sum""")
 _LEVEL_OF_ANY = _names("""absent absent_over_time present_over_time sgn
     histogram_quantile histogram_fraction histogram_avg histogram_stddev histogram_stdvar""")
-_LEVEL_OF_LEVEL = _names("""ceil floor round exp ln log2 log10 sqrt clamp clamp_min clamp_max stdvar_over_time pi deg rad
-    sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh""")
+_LEVEL_OF_LEVEL = _names("""ceil floor round exp ln log2 log10 sqrt clamp clamp_min clamp_max stdvar_over_time pi deg
+    rad sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh""")
 _SIGN_OF = _names("delta idelta deriv changes resets")
 _RATES = _names("rate irate increase")
 _CLOCK = _names("""time timestamp minute hour day_of_week day_of_month day_of_year days_in_month month year""")

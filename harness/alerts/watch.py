@@ -86,6 +86,7 @@ class AlertWatch:
         self._next = 0
         self._receiver_started: float | None = None
         self._receiver_lost = 0
+        self._alertmanager_started: float | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="alert-watch", daemon=True)
 
@@ -255,13 +256,16 @@ class AlertWatch:
             return
         asked = self._clock.now()
         try:
-            self._delivery.check_alertmanager()
+            started = self._delivery.alertmanager_started()
         except EvidenceMissing as problem:
             with self._knowing:
                 self._gaps.bad("alertmanager", asked, problem.args[0])
-        else:
-            with self._knowing:
-                self._gaps.good("alertmanager", asked)
+            return
+        with self._knowing:
+            if self._alertmanager_started not in (None, started):
+                self._gaps.bad("alertmanager", asked, "Alertmanager was restarted")
+            self._alertmanager_started = started
+            self._gaps.good("alertmanager", asked)
 
     # -- the evidence --------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ class Chunk(NamedTuple):
     at: float
 
 
-class Interrupted(Exception):  # noqa: N818 - it is a signal to a toxic, not an error
+class Interrupted(Exception):
     """The stage's toxic was changed or taken out: `pipe` ends here, and another one goes on."""
 
 

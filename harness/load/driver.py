@@ -116,9 +116,13 @@ class LoadDriver:
 
     def stop(self, load: RunningLoad) -> None:
         """No more arrivals, let what is open finish, and settle the account; safe on one that is dead, and twice."""
-        if not load.over:
-            ended = self.spawner.end(load.name, grace=self.drain.total_seconds() + 5.0)
-            load.settle(ended.status)
+        if load.over:
+            return
+        status = None
+        try:
+            status = self.spawner.end(load.name, grace=self.drain.total_seconds() + 5.0).status
+        finally:
+            load.settle(status)
 
     def problems(self) -> list[str]:
         """Everything wrong with these settings, in plain words; empty if they are fine."""
@@ -155,7 +159,8 @@ class LoadDriver:
             "at-most": self.longest.total_seconds(),
         }
         given = [f"--{name}={value}" for name, value in options.items()]
-        return [sys.executable, "-m", ENGINE, *given, *(f"--allow={host}" for host in self.allow)]
+        # -P: a folder `loadtests` where we happen to be started must not stand in for ours.
+        return [sys.executable, "-P", "-m", ENGINE, *given, *(f"--allow={host}" for host in self.allow)]
 
     def _until_ready(self, name: str, files: Files, limit: float) -> None:
         """Wait until the engine has told of itself. It ends before that only where something is wrong."""
@@ -270,10 +275,7 @@ def _new_folder(parent: Path, window: str) -> Path:
 
 def _environment() -> dict[str, str]:
     """What the engine needs in its environment: where our packages are, wherever it is started."""
-    spec = importlib.util.find_spec("loadtests")
-    homes = [str(Path(each).resolve().parent) for each in (spec.submodule_search_locations or [])] if spec else []
-    homes.append(str(Path(__file__).resolve().parents[2]))
-    return {"PYTHONPATH": ":".join(dict.fromkeys(homes)), "PYTHONUNBUFFERED": "1"}
+    return {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PYTHONUNBUFFERED": "1"}
 
 
 def _may_be_loopback(host: str) -> bool:

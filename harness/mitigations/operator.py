@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.clock import Clock
 from harness.mitigations.runbook_step import CommandLine, Reader, RunbookStep
 from harness.model.record import StepRecord
-from harness.runbook.probe import SandboxProbe
-from harness.runbook.shell import Operations, open_shell
 from harness.runbook.steps import Steps
-from harness.sandbox.base import Address, HasFiles, Sandbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,25 +35,3 @@ class RunbookOperator:
     def taking_back(self, step: str) -> Sequence[str]:
         """The steps that take `step` back, in the runbook's order. Raises UsageError where it has none."""
         return [back.name for back in self.steps.taking_back(step)]
-
-
-@contextmanager
-def operator_at_work(
-    steps: Steps,
-    sandbox: Sandbox,
-    operations: Operations,
-    *,
-    clock: Clock,
-    directory: Path,
-    prometheus: Address | None = None,
-    nginx: str = "",
-) -> Iterator[RunbookOperator]:
-    """An operator with one terminal on `sandbox`, open for the length of the block.
-
-    `directory` is where the terminal keeps its files; it is removed afterwards. `nginx` is the service that
-    `nginx -s reload` means. Raises what `open_shell` raises.
-    """
-    ca = sandbox.path(*operations.ca) if operations.ca and isinstance(sandbox, HasFiles) else None
-    probe = SandboxProbe(sandbox, prometheus=prometheus, ca=ca)
-    with open_shell(sandbox, operations, clock=clock, directory=directory, nginx=nginx) as shell:
-        yield RunbookOperator(steps=steps, shell=shell, probe=probe, clock=clock)

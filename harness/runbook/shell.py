@@ -98,13 +98,11 @@ class Operations(Protocol):
 
 
 @contextmanager
-def open_shell(
-    sandbox: Sandbox, operations: Operations, *, clock: Clock, directory: Path, nginx: str = ""
-) -> Iterator[Shell]:
-    """An operator's session on `sandbox`, kept in the folder `directory`, which is removed when it ends.
+def open_shell(sandbox: Sandbox, operations: Operations, *, clock: Clock, directory: Path) -> Iterator[Shell]:
+    """An operator's session on `sandbox`, kept in the new folder `directory`, which is removed when it ends.
 
-    `nginx` is the service that `nginx -s reload` means. Raises Unsupported where the sandbox can't start helper
-    processes, UsageError where this machine has no bash.
+    Raises Unsupported where the sandbox can't start helper processes, UsageError where this machine has no bash or
+    `operations` names an address that the sandbox does not have.
     """
     require(sandbox, CanSpawn)
     assert isinstance(sandbox, CanSpawn)
@@ -115,9 +113,9 @@ def open_shell(
     (directory / "scratch").mkdir(parents=True)
     door = Door({})
     try:
-        for name, tool in _tools(sandbox, operations, clock, door.nowhere, nginx).items():
+        for name, tool in _tools(sandbox, operations, clock, door.nowhere).items():
             door.add(name, tool)
-            _write_shim(directory, name)
+            _write_shim(directory, name, bash)
         for name in READERS:
             if real := shutil.which(name):
                 (directory / "bin" / name).symlink_to(real)
@@ -128,7 +126,7 @@ def open_shell(
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _tools(sandbox: Sandbox, operations: Operations, clock: Clock, nowhere: int, nginx: str) -> dict[str, Tool]:
+def _tools(sandbox: Sandbox, operations: Operations, clock: Clock, nowhere: int) -> dict[str, Tool]:
     places: dict[str, Address] = {
         name: sandbox.address(place.service, place.port) for name, place in operations.addresses.items()
     }
@@ -137,10 +135,11 @@ def _tools(sandbox: Sandbox, operations: Operations, clock: Clock, nowhere: int,
         "curl": Curl(binary=_real("curl"), addresses=places, nowhere=nowhere, ca=ca),
         "redis-cli": RedisCli(binary=_real("redis-cli"), addresses=places),
         "systemctl": Systemctl(sandbox, operations.units),
-        "nginx": Nginx(sandbox, nginx),
-        "sleep": Sleep(clock.scale),
+        "nginx": Nginx(sandbox, operations.units.get("nginx", "")),
         _REFUSED: Refuse(),
     }
+    if sleep := _real("sleep"):
+        tools["sleep"] = Sleep(sleep, clock.scale)
     for name, (unsafe, first) in FILTERS.items():
         if real := _real(name):
             tools[name] = Filter(name, real, unsafe, first)
@@ -152,11 +151,11 @@ def _real(name: str) -> Path | None:
     return Path(found) if found else None
 
 
-def _write_shim(directory: Path, name: str) -> None:
+def _write_shim(directory: Path, name: str, bash: str) -> None:
     """A small sh script, since the first line of a script can't name an interpreter with a space in its path."""
     (directory / "bin").mkdir(exist_ok=True)
     shim = directory / "bin" / name
-    words = [sys.executable, "-I", "-S", str(_HERE / "shim.py"), str(directory / "pass"), name]
+    words = [bash, "-p", str(_HERE / "shim.sh"), str(directory / "pass"), name]
     shim.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
     shim.chmod(0o755)
 
@@ -210,6 +209,9 @@ class Shell:
         refused = [answer.refused for answer in answers if answer.refused]
         output = line.output()
         refused += re.findall(r"^.*: restricted.*$", output, re.MULTILINE)[:3]
+        if (broken := self._directory / "pass.broken").exists():
+            broken.unlink()
+            refused.append("a tool of the operations shell broke")
         notes = [complaint, *(answer.note for answer in answers)]
         return CommandRecord(
             variant=variant,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -26,7 +27,7 @@ from harness.sandbox.layout import Layout
 from harness.sandbox.prepare import PartLike, clean_environment, count_ports, prepare, startable
 from harness.sandbox.render import Render, Rewriter, environment
 from harness.sandbox.service import Service
-from harness.sandbox.state import State, folder_of, folders, is_dead, states
+from harness.sandbox.state import State, folder_of, folders, is_dead, read_state, states
 from harness.sandbox.topology import Topology
 from harness.sandbox.toxiproxy import FarEnd, Toxiproxy
 
@@ -324,6 +325,10 @@ def shut_down(name: str) -> None:
     if is_dead(folder):
         call_rollback()
         return
+    state = read_state(folder)
     left = ask(folder, "shut_down", timeout=QUICK)["left"]
+    deadline = time.monotonic() + QUICK
+    while state and state.supervisor.alive and time.monotonic() < deadline:
+        time.sleep(0.01)
     if left:
         raise SandboxError(f"left over of sandbox {name}: {', '.join(left)}", hint="end it by hand")

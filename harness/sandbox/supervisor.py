@@ -178,6 +178,7 @@ class Supervisor:
         await self._wait_for_children(GRACE)
         await self._kill_the_rest()
         self.left += self._remove_folder()
+        self.chronicle.add("supervisor.ended", self.folder.name, left=", ".join(self.left))
         self.ended.set()
 
     async def _heal(self) -> None:
@@ -447,6 +448,12 @@ async def _watch_lifeline(supervisor: Supervisor, lifeline: socket.socket) -> No
 
 async def _watch_owner(supervisor: Supervisor) -> None:
     """The second line: a child that the harness forked may hold its end of the lifeline open."""
+    with contextlib.suppress(OSError, AttributeError):  # gone already, or a system without pidfd_open(2)
+        handle = os.pidfd_open(supervisor.owner.pid)
+        gone = asyncio.Event()
+        asyncio.get_running_loop().add_reader(handle, gone.set)
+        if supervisor.owner.alive:
+            await gone.wait()
     while supervisor.owner.alive:  # noqa: ASYNC110 - the end of a process that is no child is no event everywhere
         await asyncio.sleep(0.5)
     if not supervisor.detached:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Literal
 
 from harness.model.judgement import Judgement, Time
@@ -37,6 +38,7 @@ FAULT = "outage of openai (down)"
 Variant = Literal["as-written", "corrected"]
 
 
+@cache
 def record(control: Control = Control.NONE, rate: float = RATE) -> Record:
     """The run, or the same run under a control."""
     mitigated = control is not Control.NO_MITIGATION
@@ -344,7 +346,7 @@ def _verdicts() -> tuple[Verdict, ...]:
         passed("the load generator kept up", "5920 of 5920 sent, p99 lateness 5.1 ms", "200 ms"),
         passed("the step openai-circuit-breaker worked", "effect seen after 400 ms; 1 accepted finding", "30 s"),
         passed(
-            "HTTP503ErrorSpike fires within 10 min of the start of the outage", "8 min 15 s ± 15 s", "8 min", "± 15 s"
+            "HTTP503ErrorSpike fires within 10 min of the start of the outage", "8 min 15 s ± 15 s", "10 min", "± 15 s"
         ),
         passed("HTTP503ErrorSpike is delivered", "after 39 s", "", "± 6 s", "receiver: 2 notifications"),
         passed(
@@ -399,3 +401,9 @@ def empty() -> Record:
         samples=(),
         error="NotReady: redis",
     )
+
+
+def broke() -> Judgement:
+    """The judgement of a run that broke."""
+    verdict = Verdict(claim="the run went through", outcome=Outcome.ERROR, observed="NotReady: redis")
+    return Judgement(scenario="llm_outage", outcome=Outcome.ERROR, verdicts=(verdict,))

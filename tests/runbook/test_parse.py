@@ -38,22 +38,46 @@ def fenced(content: str, language: str = "bash") -> str:
         pytest.param(fenced("a", "{.bash}"), ["do/1.1 a"], id="language in braces"),
         pytest.param(fenced("a", "yaml"), [], id="another language"),
         pytest.param("## Do\n\n    a\n", [], id="an indented block is no step"),
-        pytest.param("## Do\n\n- x\n  - y\n\n    ```sh\n    a\n    b\n    ```\n", ["do/1.1 a", "do/1.2 b"], id="in lists"),
-        pytest.param("## Do\n\n1. x\n   ```sh\n   a\n   ```\n2. y\n   ```sh\n   b\n   ```\n", ["do/1.1 a", "do/2.1 b"], id="numbered"),
+        pytest.param(
+            "## Do\n\n- x\n  - y\n\n    ```sh\n    a\n    b\n    ```\n", ["do/1.1 a", "do/1.2 b"], id="in lists"
+        ),
+        pytest.param(
+            "## Do\n\n1. x\n   ```sh\n   a\n   ```\n2. y\n   ```sh\n   b\n   ```\n",
+            ["do/1.1 a", "do/2.1 b"],
+            id="numbered",
+        ),
         pytest.param("## Do\n> ```sh\n> a\n> ```\n", ["do/1.1 a"], id="in a quotation"),
         pytest.param("## Do\n> ## No\n\n```sh\na\n```\n", ["do/1.1 a"], id="a quoted heading is none"),
         pytest.param(fenced("a \\\n  b"), ["do/1.1 a \\\n  b"], id="backslash"),
         pytest.param(fenced("a 'x\ny'\nb"), ["do/1.1 a 'x\ny'", "do/1.2 b"], id="quotes over lines"),
         pytest.param(fenced('a "x\n$(b\n)"'), ['do/1.1 a "x\n$(b\n)"'], id="a substitution over lines"),
         pytest.param(fenced("if a; then\n  b\nfi\nc"), ["do/1.1 if a; then\n  b\nfi", "do/1.2 c"], id="if"),
-        pytest.param(fenced("for x in done fi; do\n echo done\ndone\nc"), ["do/1.1 for x in done fi; do\n echo done\ndone", "do/1.2 c"], id="for"),
-        pytest.param(fenced("while a; do if b; then\nc; fi\ndone; d\ne"), ["do/1.1 while a; do if b; then\nc; fi\ndone; d", "do/1.2 e"], id="nested"),
-        pytest.param(fenced("case $x in\n a) b;;\n (c) d;;\nesac\ne"), ["do/1.1 case $x in\n a) b;;\n (c) d;;\nesac", "do/1.2 e"], id="case"),
+        pytest.param(
+            fenced("for x in done fi; do\n echo done\ndone\nc"),
+            ["do/1.1 for x in done fi; do\n echo done\ndone", "do/1.2 c"],
+            id="for",
+        ),
+        pytest.param(
+            fenced("while a; do if b; then\nc; fi\ndone; d\ne"),
+            ["do/1.1 while a; do if b; then\nc; fi\ndone; d", "do/1.2 e"],
+            id="nested",
+        ),
+        pytest.param(
+            fenced("case $x in\n a) b;;\n (c) d;;\nesac\ne"),
+            ["do/1.1 case $x in\n a) b;;\n (c) d;;\nesac", "do/1.2 e"],
+            id="case",
+        ),
         pytest.param(fenced("f() {\n a\n}\nf"), ["do/1.1 f() {\n a\n}", "do/1.2 f"], id="function"),
         pytest.param(fenced("( a\nb )\nc"), ["do/1.1 ( a\nb )", "do/1.2 c"], id="subshell"),
-        pytest.param(fenced("a |\n b &&\n\n c\nd"), ["do/1.1 a |\n b &&\n\n c", "do/1.2 d"], id="a pipe at the line's end"),
+        pytest.param(
+            fenced("a |\n b &&\n\n c\nd"), ["do/1.1 a |\n b &&\n\n c", "do/1.2 d"], id="a pipe at the line's end"
+        ),
         pytest.param(fenced("a <<E\nif x\nE\nb"), ["do/1.1 a <<E\nif x\nE", "do/1.2 b"], id="here-document"),
-        pytest.param(fenced("a <<-'E F'\n\tx\n\tE F\nb"), ["do/1.1 a <<-'E F'\n\tx\n\tE F", "do/1.2 b"], id="tabbed here-document"),
+        pytest.param(
+            fenced("a <<-'E F'\n\tx\n\tE F\nb"),
+            ["do/1.1 a <<-'E F'\n\tx\n\tE F", "do/1.2 b"],
+            id="tabbed here-document",
+        ),
         pytest.param(fenced("a #if\nb"), ["do/1.1 a #if", "do/1.2 b"], id="a comment behind a command"),
         pytest.param(fenced("a x#y if\nb"), ["do/1.1 a x#y if", "do/1.2 b"], id="no comment inside a word"),
         pytest.param(fenced("# why\n\na"), ["do/1.1 a"], id="a comment above"),
@@ -70,7 +94,7 @@ def fenced(content: str, language: str = "bash") -> str:
         pytest.param("---\nx: y\n---\n## Do\n```sh\na\n```\n", ["do/1.1 a"], id="front matter"),
         pytest.param("", [], id="empty document"),
     ],
-)  # fmt: skip
+)
 def test_command_lines(text: str, expected: list[str]) -> None:
     """A command line is a command of a shell block, whole, under its heading."""
     assert [f"{command.id} {command.text}" for command in parsed(text).commands] == expected
@@ -157,7 +181,7 @@ def test_what_can_not_be_read_is_a_usage_error(tmp_path: Path, content: bytes | 
     path = tmp_path / "book.md"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UsageError, match="book.md"):
+    with pytest.raises(UsageError, match=r"book\.md"):
         read_runbook(path)
 
 
@@ -170,7 +194,11 @@ def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
 
 def test_slugs_keep_what_tells_headings_apart() -> None:
     """A leading number goes, a version inside stays."""
-    assert [slug_of("3. API v2 (x, y)"), slug_of("2.1. Go"), slug_of("503 errors")] == ["api-v2-x-y", "go", "503-errors"]
+    assert [slug_of("3. API v2 (x, y)"), slug_of("2.1. Go"), slug_of("503 errors")] == [
+        "api-v2-x-y",
+        "go",
+        "503-errors",
+    ]
 
 
 def test_the_projects_own_runbook_is_read_whole() -> None:

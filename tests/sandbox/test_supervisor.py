@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from harness.errors import SandboxError, UsageError
@@ -23,6 +22,7 @@ from harness.journal import Journal
 from harness.rollback import rollback
 from harness.sandbox.control import ask as ask_supervisor
 from harness.sandbox.identity import LEASH, Identity, belonging, marked
+from harness.sandbox.ports import is_taken
 from harness.sandbox.processes import ProcessSandbox, attach, open_sandbox, sandboxes, shut_down
 from harness.sandbox.state import SOCKET, read_state
 from tests.sandbox.stack import ask, eventually, write_stack
@@ -97,16 +97,13 @@ def test_a_harness_that_ends_takes_its_sandbox_with_it(number: signal.Signals, s
 
     with harness(tmp_path, resist) as process:
         name = name_of(process)
-        pids = everyone(state)
+        before = [identity for pid in everyone(state) if (identity := Identity.of(pid))]
         ports = read_state(state / name).ports  # type: ignore[union-attr]  # it is up
-        assert len(pids) >= 6  # the supervisor, two services, a child, one that escaped, a helper
+        assert len(before) >= 6  # the supervisor, two services, a child, one that escaped, a helper
         os.killpg(process.pid, number)  # as a terminal does with Ctrl-C
         process.wait()
-    assert eventually(lambda: gone(state), PROMISED)
-    assert not [pid for pid in pids if psutil.pid_exists(pid)]
-    for port in ports:
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", port))
+    assert eventually(lambda: gone(state) and not [one for one in before if one.alive], PROMISED)
+    assert not [port for port in ports if is_taken(port)]
 
 
 def test_an_exception_in_the_block_ends_the_sandbox_and_comes_through(state: Path, tmp_path: Path) -> None:
@@ -120,14 +117,13 @@ def test_a_harness_whose_child_holds_the_lifeline_is_still_missed(state: Path, t
     """A fork of the harness keeps its end of the lifeline open; the supervisor sees by its pid that it is gone."""
     with harness(tmp_path) as process:
         supervisor = read_state(state / name_of(process)).supervisor  # type: ignore[union-attr]  # it is up
-        keep = _copy_sockets_of(process.pid)
-        process.kill()
-        process.wait()
-        assert keep
-        assert eventually(lambda: gone(state), PROMISED)
-        assert not supervisor.alive
-        for sock in keep:
-            sock.close()
+        with contextlib.ExitStack() as keep:
+            for sock in (copies := _copy_sockets_of(process.pid)):
+                keep.enter_context(sock)
+            process.kill()
+            process.wait()
+            assert copies
+            assert eventually(lambda: gone(state) and not supervisor.alive, PROMISED)
 
 
 def _copy_sockets_of(pid: int) -> list[socket.socket]:
@@ -157,7 +153,7 @@ def test_the_death_of_the_supervisor_is_repaired_by_rollback(state: Path, tmp_pa
         found.supervisor.send(signal.SIGKILL)
         process.kill()
         process.wait()
-    assert [s.dead for s in sandboxes()] == [True]
+    assert eventually(lambda: [s.dead for s in sandboxes()] == [True], 2)
     assert everyone(state), "the one that escaped should have survived"
     done = rollback()
     assert gone(state)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,7 +46,7 @@ def test_a_clean_change_is_found_to_the_request() -> None:
     assert found.hit == BEGAN + 2.0
     assert found.latest == BEGAN + 5.0
     assert found.earliest is not None
-    assert 0 < found.latest - found.earliest <= 3 / RATE
+    assert 0 < found.latest - found.earliest < 3.5 / RATE  # three failures don't refute 1 % of 101
     assert found.spacing == pytest.approx(1 / RATE)
     assert found.relapses == ()
     assert len(found.rest) == 500
@@ -115,7 +117,7 @@ _BURSTS = st.lists(st.tuples(st.integers(5, 150), st.integers(2 * WIDTH, 400)), 
 
 
 @given(st.integers(0, 300), _BURSTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_outages_are_found_as_they_were(calm: int, bursts: list[tuple[int, int]]) -> None:
     """For any outages that lie at least two windows apart: the first hit, each relapse and the end are found to the
     request, and the bracket holds the truth."""
@@ -135,11 +137,11 @@ def test_any_outages_are_found_as_they_were(calm: int, bursts: list[tuple[int, i
     assert all(one.ok for one in found.rest)
 
 
-@given(st.lists(st.booleans(), min_size=WIDTH, max_size=900))
-@settings(max_examples=60, deadline=None)
-def test_no_window_after_recovery_is_broken(fates: list[bool]) -> None:
+@given(st.randoms(use_true_random=False), st.integers(WIDTH, 600), st.sampled_from([0.0, 0.005, 0.02, 0.05, 0.5]))
+@settings(max_examples=40, deadline=None)
+def test_no_window_after_recovery_is_broken(dice: Random, count: int, share: float) -> None:
     """Whatever the samples: after the recovery nothing recovers any more, because nothing breaks."""
-    samples = [sample(i / RATE, status=200 if good else 503) for i, good in enumerate(fates)]
+    samples = [sample(i / RATE, status=503 if dice.random() < share else 200) for i in range(count)]
     found = find_recovery(samples, LIMITS)
     assert found is not None
     if found.latest is not None and len(found.rest) >= WIDTH:

@@ -15,9 +15,9 @@ WITHOUT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the caller sees (`out`, `err`, `status`), waits for (`wait`, wall seconds) or becomes (a real program's
-    argv). For the record: why it was `refused`, the seconds that the time scale `saved`, a `note` on how it was done.
-    """
+    """What the caller sees (`out`, `err`, `status`) or becomes (a real program's argv). For the record: why it was
+    `refused`, the wall seconds that it was told to `wait` and those that the time scale `saved`, a `note` on how it
+    was done."""
 
     out: str = ""
     err: str = ""

@@ -24,8 +24,9 @@ READERS = (
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """`sleep` waits on runbook time: `scale` runbook seconds pass in one."""
+    """`sleep` waits on runbook time: `scale` runbook seconds pass in one. `binary` is the real sleep."""
 
+    binary: Path
     scale: float
 
     def answer(self, arguments: Sequence[str]) -> Answer:
@@ -39,12 +40,13 @@ class Sleep:
             total += float(match[1]) * _SECONDS[match[2]]
         wait = total / self.scale
         note = "" if self.scale == 1 else f"sleep: {total:g} s of the runbook are {wait:.3g} s here"
-        return Answer(wait=wait, saved=total - wait, note=note)
+        return Answer(become=(str(self.binary), f"{wait:.6f}"), wait=wait, saved=total - wait, note=note)
 
 
 @dataclass(frozen=True, slots=True)
 class Nginx:
-    """`nginx -s reload` sends the sandbox's nginx the signal that the real one would; `service` is its name."""
+    """`nginx -s reload` sends the sandbox's nginx the signal that the real one would. `service` is what the unit
+    `nginx` stands for, empty where there is none."""
 
     sandbox: Sandbox
     service: str
