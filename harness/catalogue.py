@@ -16,13 +16,15 @@ from harness.store import LATEST, VERDICT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One scenario: `function` in `source`; `needs` are abilities a sandbox must have; `last` its last outcome."""
+    """One scenario: `function` in `source`; `needs` are abilities a sandbox must have, `steps` the
+    runbook steps it names; `last` is its last outcome."""
 
     name: str
     hypothesis: str
     source: str
     function: str
     needs: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
     last: str = "never run"
 
     @property
@@ -70,6 +72,7 @@ def _in_file(path: Path, runs: Path) -> Iterator[Entry]:
                 source=str(path),
                 function=node.name,
                 needs=_needs(node),
+                steps=steps_named(node),
                 last=_last(runs / name),
             )
 
@@ -79,6 +82,16 @@ def _needs(function: ast.FunctionDef) -> tuple[str, ...]:
     used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
     kinds = [getattr(faults, name) for name in sorted(used) if name in faults.__all__ and name[0].isupper()]
     return tuple(dict.fromkeys(ability.__name__ for kind in kinds for ability in getattr(kind, "needs", ())))
+
+
+def steps_named(tree: ast.AST) -> tuple[str, ...]:
+    """The runbook steps that `tree` names: literal arguments of `….mitigate(…)` and `….restore(…)`."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    asked = [
+        call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in {"mitigate", "restore"}
+    ]
+    names = [argument.value for call in asked for argument in call.args if isinstance(argument, ast.Constant)]
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
 def _last(folder: Path) -> str:

@@ -106,6 +106,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run scenarios, and say by the exit status what they came to."""
+    from harness import session
     from harness.catalogue import find
     from harness.running import run_scenarios
 
@@ -117,7 +118,9 @@ def run(
         seed=seed,
         runs=runs,
     )
-    done = run_scenarios(find(Path("scenarios"), names), settings, repeat=repeat, quiet=as_json)
+    entries = find(Path("scenarios"), names)
+    session.prepare_run(settings, {step for entry in entries for step in entry.steps})
+    done = run_scenarios(entries, settings, repeat=repeat, quiet=as_json)
     if as_json:
         _show(done.as_json(), True)
     raise typer.Exit(done.exit_code)

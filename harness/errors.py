@@ -35,13 +35,14 @@ class HarnessError(Exception):
 
 
 class UsageError(HarnessError):
-    """Settings, files or names that can't work. `problems` has them all, so that one run shows each of them."""
+    """Settings, files or names that can't work. `problems` has them all, each fit to stand alone, so that
+    one run can show them together with those of other files."""
 
     exit_code = 2
 
     def __init__(self, message: str, *, problems: Sequence[str] = (), hint: str = "") -> None:
         super().__init__("\n".join([message, *(f"  - {problem}" for problem in problems)]), hint=hint)
-        self.problems = tuple(problems) or (message,)
+        self.problems = tuple(f"{message}: {problem}" for problem in problems) or (message,)
 
 
 class PartMissing(UsageError):

@@ -18,7 +18,7 @@ class Journal:
     """The promises of one sandbox: a file of JSON lines, `{"promise": ID, "undo": {...}}` and later `{"kept": ID}`.
 
     Only ever appended to. A line that is cut short is a crash while writing: that promise was never given (nobody
-    harms anything before `promise` has returned), so it is left out, and the next line begins on a line of its own.
+    harms anything before `promise` has returned), so it is left out; the next writer says that it saw it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,19 +45,16 @@ class Journal:
         except OSError as odd:
             raise HarnessError(f"the journal {self.path} can't be read: {odd}") from odd
         found: dict[str, dict[str, Any]] = {}
-        lines = text.split(b"\n")
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
+        lines = [line for line in text.split(b"\n") if line]
+        for number, line in enumerate(lines):
             entry = _entry(line)
             if entry is None:
-                # A torn line can stand in the middle too: it was the last one before the next writer came.
-                if number == len(lines) or _is_torn(line):
+                if number == len(lines) - 1 or lines[number + 1] == _TORN:
                     continue
-                raise HarnessError(f"the journal {self.path} is damaged at line {number}: {line[:80]!r}")
+                raise HarnessError(f"the journal {self.path} is damaged at line {number + 1}: {line[:80]!r}")
             if "kept" in entry:
                 found.pop(str(entry["kept"]), None)
-            else:
+            elif "promise" in entry:
                 found[str(entry["promise"])] = entry["undo"]
         return found
 
@@ -78,26 +75,25 @@ class Journal:
             ) from odd
 
 
+# Stands after a line that was cut short, written by whoever came next: it says that this is known.
+_TORN = b'{"torn": true}'
+
+
 def _entry(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
     except ValueError:
         return None
-    if isinstance(entry, dict) and ("kept" in entry or isinstance(entry.get("undo"), dict)):
+    if isinstance(entry, dict) and ("kept" in entry or "torn" in entry or isinstance(entry.get("undo"), dict)):
         return entry
     return None
-
-
-def _is_torn(line: bytes) -> bool:
-    """Whether `line` is the beginning of a line of ours, cut short."""
-    return line.startswith((b'{"promise"', b'{"kept"')) and not line.endswith(b"}")
 
 
 def _write_line(handle: int, line: bytes) -> None:
     """Append `line`, on a line of its own even where the one before was cut short."""
     size = os.fstat(handle).st_size
     whole = size == 0 or os.pread(handle, 1, size - 1) == b"\n"
-    rest = (b"" if whole else b"\n") + line + b"\n"
+    rest = (b"" if whole else b"\n" + _TORN + b"\n") + line + b"\n"
     while rest:
         rest = rest[os.write(handle, rest) :]
 

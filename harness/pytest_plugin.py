@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import inspect
+import textwrap
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     """One run of this test's scenario, on a sandbox of its own."""
+    from harness.catalogue import steps_named
     from harness.errors import UsageError
     from harness.model.record import Scenario
     from harness.session import open_run
@@ -59,7 +63,8 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
         source=_relative(function.path, request.config.rootpath),
     )
     try:
-        with open_run(_settings(request.config), scenario, _progress(request)) as live:
+        named = steps_named(ast.parse(textwrap.dedent(inspect.getsource(function.obj))))
+        with open_run(_settings(request.config), scenario, _progress(request), named) as live:
             yield live
             if live.judgement is not None:
                 results.judged.append((live.judgement, live.folder))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,7 @@ from harness import store
 from harness.alerts.configuration import longest_scrape, scale_alertmanager, scale_prometheus
 from harness.alerts.rules import scale_rules
 from harness.alerts.watch import AlertWatch
-from harness.clock import Clock, SystemClock
+from harness.clock import Clock, SystemClock, checked_scale
 from harness.errors import HarnessError, UsageError
 from harness.journal import Journal
 from harness.judge import judge
@@ -37,9 +37,13 @@ from harness.settings import Settings
 T = TypeVar("T")
 
 
+# What a run asks of a topology beyond its services.
+ROLES: tuple[Role, ...] = ("entry", "prometheus", "alertmanager", "receiver")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A run's settings, checked: everything read, nothing started. `render` divides the times of config files."""
+    """A sandbox's settings, checked: everything read, nothing started. `render` divides the times of config files."""
 
     settings: Settings
     topology: Topology
@@ -49,18 +53,42 @@ class Plan:
 
 def prepare(settings: Settings) -> Plan:
     """Read and check all that a sandbox needs. Raises one UsageError that lists the problems of every file."""
+    plan, problems = _planned(settings)
+    _refuse(problems)
+    return plan
+
+
+def prepare_run(settings: Settings, steps: Collection[str] = ()) -> tuple[Plan, Steps]:
+    """The same, and all that a run needs besides: users, watchers, and the runbook's steps, of which a scenario
+    names `steps`. Raises one UsageError that lists every problem."""
+    plan, problems = _planned(settings)
+    topology = plan.topology
+    problems += [f"{topology.path} names no {role} in its x-gameday" for role in ROLES if role not in topology.roles]
+    if topology.users is None:
+        problems.append(f"{topology.path} names no users in its x-gameday: add `users: FILE`, a locustfile")
+    known = _asked(problems, partial(read_runbook_steps, topology)) or Steps(source="", by_name={})
+    problems += known.problems(steps) if known.source else []
+    _refuse(problems)
+    return plan, known
+
+
+def _planned(settings: Settings) -> tuple[Plan, list[str]]:
     if settings.runtime == "compose":
         raise UsageError(
             "gameday can't drive the compose runtime yet",
             hint="--runtime processes starts the same docker-compose.yml without Docker",
         )
+    checked_scale(settings.time_scale)
     topology = read_topology(settings.compose, settings.environment)
     problems: list[str] = []
     parts = _asked(problems, partial(find_all, topology.parts)) or {}
-    found = _asked(problems, partial(_renderers, topology, settings.time_scale)) or {}
+    render = _asked(problems, partial(_renderers, topology, settings.time_scale)) or {}
+    return Plan(settings=settings, topology=topology, parts=parts, render=render), problems
+
+
+def _refuse(problems: Sequence[str]) -> None:
     if problems:
         raise UsageError("the sandbox can't be started", problems=problems, hint="`gameday doctor` shows what is here")
-    return Plan(settings=settings, topology=topology, parts=parts, render=found)
 
 
 def _asked(problems: list[str], question: Callable[[], T]) -> T | None:
@@ -68,7 +96,7 @@ def _asked(problems: list[str], question: Callable[[], T]) -> T | None:
     try:
         return question()
     except UsageError as problem:
-        problems += [f"{line} ({problem.hint})" if problem.hint else line for line in problem.problems]
+        problems += problem.problems
         return None
 
 
@@ -105,14 +133,11 @@ def read_runbook_steps(topology: Topology) -> Steps:
 
 
 @contextmanager
-def open_run(settings: Settings, scenario: Scenario, progress: Progress) -> Iterator[Run]:
-    """A run of `scenario` on a sandbox of its own, which ends with the block. Raises UsageError before anything is
-    started where the settings can't work."""
-    plan = prepare(settings)
+def open_run(settings: Settings, scenario: Scenario, progress: Progress, named: Collection[str] = ()) -> Iterator[Run]:
+    """A run of `scenario`, which names the runbook steps `named`, on a sandbox of its own that ends with the block.
+    Raises UsageError before anything is started where that can't work."""
+    plan, steps = prepare_run(settings, named)
     topology = plan.topology
-    steps = read_runbook_steps(topology)
-    if topology.users is None:
-        raise UsageError(f"{topology.path} does not say who comes", hint="add `users: FILE` to its x-gameday")
     clock = SystemClock(settings.time_scale)
     folder = store.new_folder(settings.runs, scenario.name, clock.now())
     with (

@@ -26,7 +26,8 @@ class ChainRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeRow:
-    """`share` is this part's own end within the whole, 0 to 100, for a bar; `parts` takes a time apart."""
+    """`from_share` and `share` are where a part begins in its whole and how much of it it takes, in percent, for a
+    bar; `parts` takes a time apart."""
 
     name: str
     said: str
@@ -164,11 +165,21 @@ def _times(times: Mapping[str, Time]) -> Iterator[TimeRow]:
         reached = 0.0
         for part, own in times.items():
             if part.startswith(f"{name}/"):
-                share = 100 * own.wall_seconds / time.wall_seconds if time.wall_seconds > 0 else 0.0
-                share = min(100.0, max(0.0, share))
-                parts.append(_time(part.removeprefix(f"{name}/"), own, min(reached, share), share))
-                reached = share
+                began, ended = _place(time, own)
+                parts.append(_time(part.removeprefix(f"{name}/"), own, max(reached, began), ended))
+                reached = ended
         yield _time(name, time, parts=tuple(parts))
+
+
+def _place(whole: Time, part: Time) -> tuple[float, float]:
+    """Where `part` stands in `whole`, in percent: by its own end where that is known, else counted from the start."""
+    if whole.wall_seconds <= 0:
+        return 0.0, 0.0
+    until = part.wall_seconds
+    if whole.at is not None and part.at is not None:
+        until = whole.wall_seconds - (whole.at - part.at)
+    began, ended = (min(100.0, max(0.0, 100 * t / whole.wall_seconds)) for t in (until - part.wall_seconds, until))
+    return began, ended
 
 
 def _time(name: str, time: Time, began: float = 0.0, ended: float = 0.0, parts: tuple[TimeRow, ...] = ()) -> TimeRow:

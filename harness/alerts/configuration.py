@@ -63,7 +63,7 @@ class _ConfigFile:
         if self.problems:
             raise UsageError(
                 f"{self._source} can't be used as {server}'s configuration at time scale {self.scale:g}",
-                problems=self.problems,
+                problems=[f"{self._source}: {one}" for one in self.problems],
                 hint="mend the file, or run with --time-scale 1",
             )
 

@@ -128,6 +128,8 @@ class Coverage:
         series = self.evidence.inputs.get(self.name)
         if series is None:
             return self._unknown("what the alert reads was not recorded")
+        if not self.evidence.up:
+            return self._unknown("Prometheus scraped no target at all")
         if not self._targets():
             return self._unknown("no scraped target exposes what the alert reads")
         read = [one for one in series if one.points]

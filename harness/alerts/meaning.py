@@ -151,11 +151,11 @@ class Meaning:
         return self._refuse(node, f"{name}() is not known to mean the same at another time scale")
 
     def _vector(self, node: Any, name: str, powers: Sequence[Power]) -> Power:
-        """The power of a function's vector: the last argument that is not written as a number or a text."""
+        """The power of a function's vector: the last argument, unless that is written as a number or a text."""
         plain = (promql_parser.NumberLiteral, promql_parser.StringLiteral)
         others = [power for one, power in zip(node.args, powers, strict=True) if not isinstance(one, plain)]
         if not others:
-            return LEVEL
+            return powers[0] if powers else LEVEL
         self._of_levels(node, f"a parameter of {name}()", others[:-1])
         return others[-1]
 

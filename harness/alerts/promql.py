@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from operator import attrgetter
@@ -27,9 +28,15 @@ _TOKEN = re.compile(
 def parse(expr: str) -> Any:
     """The syntax tree of `expr`. Raises ValueError, saying what is wrong, where it is not PromQL."""
     try:
-        return promql_parser.parse(expr)
+        return promql_parser.parse(_TOKEN.sub(_plain_string, expr))
     except ValueError as cause:
         raise ValueError(f"not PromQL: {cause}") from cause
+
+
+def _plain_string(found: re.Match[str]) -> str:
+    """A string in backticks as one in double quotes: the parser wants escapes even where PromQL has none."""
+    text = found.group()
+    return json.dumps(text[1:-1], ensure_ascii=False) if text.startswith("`") else text
 
 
 def scale_durations(expr: str, scale: float) -> str:

@@ -46,7 +46,7 @@ def read_rules(text: str, source: str) -> tuple[WrittenRule, ...]:
     rule, what is no duration, what is not PromQL."""
     file = _RulesFile(text, source, 1.0)
     rules = tuple(file.rules())
-    _refuse(file.problems, f"{source} can't be read as Prometheus rules", "`promtool check rules` shows more")
+    file.refuse(f"{source} can't be read as Prometheus rules", "`promtool check rules` shows more")
     return rules
 
 
@@ -66,7 +66,7 @@ def scale_rules(text: str, scale: float, *, source: str, scrape_interval: timede
     file = _RulesFile(text, source, scale, scrape_interval)
     file.scale()
     hint = "`--time-scale 1` runs every rule as it is; rates, ratios and gauges can be scaled"
-    _refuse(file.problems, f"{source} can't be scaled by {scale:g}", hint)
+    file.refuse(f"{source} can't be scaled by {scale:g}", hint)
     return file.yaml.text()
 
 
@@ -79,6 +79,11 @@ class _RulesFile:
         self._source = source
         self._scale = scale
         self._scrape_interval = scrape_interval
+
+    def refuse(self, message: str, hint: str) -> None:
+        """Raise UsageError with all problems so far, if any. Each names the file: others may be listed too."""
+        if self.problems:
+            raise UsageError(message, problems=[f"{self._source}, {one}" for one in self.problems], hint=hint)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -181,11 +186,6 @@ class _RulesFile:
                     f"its range would be {short.total_seconds():g} s; with a scrape every "
                     f"{scrape_interval.total_seconds():g} s it must be {needed.total_seconds():g} s at least"
                 )
-
-
-def _refuse(problems: list[str], message: str, hint: str) -> None:
-    if problems:
-        raise UsageError(message, problems=problems, hint=hint)
 
 
 def _where(group: str, kind: str, name: str) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import promql_parser
 
+from harness.alerts.promql import parse
+
 _PLAIN_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _OPERATORS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
 
@@ -82,7 +84,7 @@ def _selectors(expr: str) -> list[Selector]:
         if isinstance(node, promql_parser.VectorSelector):
             found.append(_selector(node))
 
-    promql_parser.walk(promql_parser.parse(expr), visit)
+    promql_parser.walk(parse(expr), visit)
     return found
 
 

@@ -5,7 +5,7 @@ does, and how it was chosen to behave where the documentation is silent, follows
 (https://github.com/Shopify/toxiproxy, MIT); no code of it is used. `docs/reference/fault-proxy.md` lists what differs.
 
     __main__ → api → proxies → proxy → connection → stage → toxics
-                 ↘ web, decode, metrics
+                 ↘ web, decode, metrics, address
 """
 
 VERSION = "2.12.0+gameday"  # the API that it speaks, and who speaks it

@@ -15,6 +15,7 @@ import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
 
+from harness.faultproxy import address
 from harness.faultproxy.metrics import Bytes
 from harness.faultproxy.stage import Chunk, Entry, Sink, Stage
 from harness.faultproxy.toxics.noop import Noop
@@ -181,7 +182,7 @@ class Connection:
 
     def __init__(
         self,
-        upstream: tuple[str, int],
+        upstream: str,
         entries: Mapping[str, Sequence[Entry]],
         counted: Mapping[str, Bytes],
         *,
@@ -227,9 +228,10 @@ class Connection:
 
     async def _dial(self) -> None:
         try:
-            await asyncio.get_running_loop().create_connection(lambda: self._upstream, *self._target)
-        except OSError as error:
-            log.info("no connection to the upstream %s:%s: %s", *self._target, error)
+            host, port = address.split(self._target)
+            await asyncio.get_running_loop().create_connection(lambda: self._upstream, host or "localhost", port)
+        except (OSError, ValueError) as error:  # nobody listens there, or it is no address
+            log.info("no connection to the upstream %s: %s", self._target, error)
             self.client.end()
 
     def _upstream_made(self) -> None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
-import socket
 from collections.abc import Mapping
 from typing import Any
 
-from harness.faultproxy import decode
+from harness.faultproxy import address, decode
 from harness.faultproxy.connection import DIRECTIONS, Connection
 from harness.faultproxy.errors import ApiError
 from harness.faultproxy.metrics import Labels, Metrics
 from harness.faultproxy.stage import Entry, Toxic
 from harness.faultproxy.toxics import KINDS
 
-_BACKLOG = 1024
 _TOXIC_NOT_FOUND = "toxic not found"
 
 
@@ -57,12 +55,12 @@ class Proxy:
         if self.enabled:
             return
         try:
-            sock = await _listener(self.listen)
+            sock = await address.listener(self.listen)
         except OSError as error:
             reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
             raise ApiError(f"listen tcp {self.listen}: bind: {reason}", 500) from error
-        self._server = await asyncio.get_running_loop().create_server(self._accept, sock=sock, backlog=_BACKLOG)
-        self.listen = _joined(sock.getsockname())
+        self._server = await asyncio.get_running_loop().create_server(self._accept, sock=sock, backlog=address.BACKLOG)
+        self.listen = address.joined(sock.getsockname())
         self.enabled = True
 
     def stop(self) -> None:
@@ -87,8 +85,8 @@ class Proxy:
     async def differs(self, listen: str, upstream: str) -> bool:
         """Whether these are other addresses than its own. Raises ApiError 500 for an address that is none."""
         try:
-            host, port = _split(listen)
-            resolved = _joined(await _resolved(host, port)) if host else listen
+            host, port = address.split(listen)
+            resolved = address.joined(await address.resolved(host, port)) if host else listen
         except OSError as error:
             raise ApiError(f"address {listen}: {error}", 500) from error
         return resolved != self.listen or upstream != self.upstream
@@ -96,7 +94,7 @@ class Proxy:
     def _accept(self) -> asyncio.Protocol:
         self._accepted += 1
         connection = Connection(
-            _split(self.upstream),
+            self.upstream,
             self._entries,
             {
                 direction: self._metrics.series(Labels(direction, self.name, self.listen, self.upstream))
@@ -185,40 +183,3 @@ def _settings(toxic: Toxic, body: Any) -> Toxic:
         (value for key, value in (body or {}).items() if key.lower() == "attributes"), {}
     )
     return dataclasses.replace(toxic, **decode.fields(attributes, _attributes(toxic)))  # type: ignore[type-var] # each toxic is a dataclass
-
-
-# -- addresses, as Go writes them ------------------------------------------------------------------------------------
-
-
-def _split(address: str) -> tuple[str, int]:
-    """Host (may be empty: all interfaces) and port. Raises OSError."""
-    if not address:
-        return "", 0
-    host, colon, port = address.rpartition(":")
-    if not colon:
-        raise OSError("missing port in address")
-    if not port.isdecimal():
-        return host.strip("[]"), socket.getservbyname(port, "tcp")
-    if int(port) > 65535:
-        raise OSError("invalid port")
-    return host.strip("[]"), int(port)
-
-
-def _joined(sockname: tuple[Any, ...]) -> str:
-    host, port = sockname[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-async def _resolved(host: str, port: int) -> tuple[Any, ...]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    found.sort(key=lambda info: info[0] != socket.AF_INET)  # Go prefers IPv4
-    return found[0][4]
-
-
-async def _listener(address: str) -> socket.socket:
-    host, port = _split(address)
-    if not host and socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
-    sockname = await _resolved(host or "0.0.0.0", port)  # noqa: S104 - an empty host means all interfaces
-    family = socket.AF_INET6 if ":" in sockname[0] else socket.AF_INET
-    return socket.create_server(sockname[:2], family=family, backlog=_BACKLOG)

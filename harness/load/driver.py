@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from harness.clock import Clock
-from harness.errors import LoadError, UsageError
+from harness.errors import HarnessError, LoadError, UsageError
 from harness.load.account import Files, Order, read_json, read_sign_off, settle
 from harness.load.progress import LoadProgress, Recent
 from harness.load.samples import SampleTail, read_samples
@@ -101,7 +101,8 @@ class LoadDriver:
             self.spawner.spawn(name, self._argv(files), environment=_environment(), directory=Path.cwd(), log=files.log)
             self._until_ready(name, files, spawned + READY_WITHIN)
         except BaseException:
-            self.spawner.end(name, grace=0.0)
+            with suppress(HarnessError):  # it may never have been spawned; the reader wants the first error
+                self.spawner.end(name, grace=0.0)
             raise
         order = Order(
             window=window,

@@ -31,7 +31,11 @@ class StepWorked:
             outcome=outcome,
             observed=observed,
             limit=f"within {say_duration(step.deadline)}" if step.deadline is not None else "",
-            evidence=(step.source, *(f"{effect.claim}: {_seen(effect)}" for effect in step.effects)),
+            evidence=(
+                step.source,
+                *(f"{effect.claim}: {_seen(effect)}" for effect in step.effects),
+                *([step.finding] if step.finding else []),
+            ),
         )
 
     def red_under(self, record: Record) -> frozenset[Control]:
@@ -91,5 +95,4 @@ def _seen(effect: EffectRecord) -> str:
 def _also(step: StepRecord) -> str:
     if not step.finding:
         return ""
-    known = f" (known: {step.accepted})" if step.accepted else ""
-    return f"; finding: {step.finding}{known}"
+    return f"; known finding: {step.accepted}" if step.accepted else f"; new finding: {step.finding}"

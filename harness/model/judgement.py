@@ -27,9 +27,9 @@ class Judgement:
     """All verdicts on one record; `outcome` is the worst of them.
 
     `times` are the measured durations by name, in the order in which a reader wants them. A name with a slash takes
-    the time before the slash apart: `detection` is made up of `detection/user impact`, `detection/firing` and so
-    on, each counted from the same start. `recovery` is the one whose end is the recovery. `findings` are what the
-    runbook's own text failed to do, one sentence each.
+    the time before the slash apart: `detection` is made up of `detection/user impact`, `detection/firing` and so on.
+    `recovery` is the one whose end is the recovery. `findings` are what the runbook's own text failed to do, one
+    sentence each.
     """
 
     scenario: str

@@ -33,7 +33,9 @@ class SandboxProbe:
     def read(self, source: Source) -> str:
         """The value of `source` as text, `absent` for a series that is not there. Raises EvidenceMissing."""
         if isinstance(source, Metric):
-            _, page = self._get(self._address(source.service, source.port), "/metrics")
+            status, page = self._get(self._address(source.service, source.port), "/metrics")
+            if status != 200:
+                raise EvidenceMissing(f"/metrics of {source.service} answers {status}")
             return sample_of(page, source)
         if isinstance(source, JsonAnswer):
             status, body = self._get(self._address(source.service, source.port), source.path)
@@ -52,16 +54,10 @@ class SandboxProbe:
         if self._prometheus is None:
             raise EvidenceMissing(f"no Prometheus to ask for {query}")
         status, body = self._get(self._prometheus, f"/api/v1/query?query={quote(query.expression)}")
-        answer = _json(body)
-        if status != 200 or answer.get("status") != "success":
-            raise EvidenceMissing(f"Prometheus did not answer {query}: {answer.get('error', status)}")
-        data = answer.get("data", {})
-        result = data.get("result", [])
-        if data.get("resultType") == "scalar":
-            return str(result[1])
-        if len(result) > 1:
-            raise EvidenceMissing(f"{query} gives {len(result)} values, not one")
-        return str(result[0]["value"][1]) if result else ABSENT
+        try:
+            return _one_value(json.loads(body), query, status)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as cause:
+            raise EvidenceMissing(f"Prometheus' answer to {query} can't be understood: {body[:80]!r}") from cause
 
     def _get(self, address: Address, path: str) -> tuple[int, str]:
         connection = self._connection(address)
@@ -79,6 +75,19 @@ class SandboxProbe:
             return HTTPConnection(address.host, address.port, timeout=TIMEOUT)
         context = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
         return HTTPSConnection(address.host, address.port, timeout=TIMEOUT, context=context)
+
+
+def _one_value(answer: Any, query: PromQuery, status: int) -> str:
+    """The one value in an answer of Prometheus' HTTP API; EvidenceMissing for an error, or for more than one."""
+    if status != 200 or answer["status"] != "success":
+        raise EvidenceMissing(f"Prometheus did not answer {query}: {answer.get('error', status)}")
+    data = answer["data"]
+    result = data["result"]
+    if data["resultType"] == "scalar":
+        return str(result[1])
+    if len(result) > 1:
+        raise EvidenceMissing(f"{query} gives {len(result)} values, not one")
+    return str(result[0]["value"][1]) if result else ABSENT
 
 
 def sample_of(page: str, metric: Metric) -> str:

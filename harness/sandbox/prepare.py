@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -28,6 +27,7 @@ from harness.sandbox.render import (
 )
 from harness.sandbox.service import Ready, Service
 from harness.sandbox.topology import Topology
+from harness.sandbox.toxiproxy import far_ends
 
 
 class PartLike(Protocol):
@@ -295,11 +295,12 @@ def _far_ends(
         if mount.source is None or mount.source.suffix != ".json" or not mount.source.is_file():
             continue
         try:
-            entries = json.loads(mount.source.read_text(encoding="utf-8"))
-            listed = [(str(entry["name"]), str(entry["upstream"]).rpartition(":")) for entry in entries]
-            found = {name: (service, int(port)) for name, (service, _, port) in listed}
-        except (OSError, ValueError, TypeError, KeyError) as odd:
-            problems.add([f"service {proxy.name}: {mount.source} is no list of proxies: {type(odd).__name__}: {odd}"])
-            continue
-        ends |= {name: (service, port, schemes.get((service, port), "tcp")) for name, (service, port) in found.items()}
+            text = mount.source.read_text(encoding="utf-8")
+            found = far_ends(text, lambda service, port: schemes.get((service, port), "tcp"))
+        except (OSError, ValueError) as odd:
+            problems.add([f"service {proxy.name}: {mount.source} can't be read: {odd}"])
+        except UsageError as odd:
+            problems.add([f"service {proxy.name}: {mount.source}: {problem}" for problem in odd.problems])
+        else:
+            ends |= {name: (end.service, end.port, end.scheme) for name, end in found.items()}
     return ends

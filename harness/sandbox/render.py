@@ -180,7 +180,7 @@ def _files_of(mount: Mount, source: Path, target: Path) -> tuple[list[tuple[Path
     pairs: list[tuple[Path, Path]] = []
     total = 0
     for path in source.rglob("*"):
-        if path.is_symlink() or not path.is_file():
+        if not path.is_file():
             continue
         pairs.append((path, target / path.relative_to(source)))
         total += path.stat().st_size

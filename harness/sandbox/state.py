@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import SandboxError, UsageError
-from harness.sandbox.identity import Identity
+from harness.sandbox.identity import LEASH, Identity
 
 STATE = "state.json"
+NEW = ".new-"  # how the name of a folder that is being made begins
 SOCKET = "s"
 _LONGEST_START = 60.0  # wall seconds in which a supervisor writes its state down
 _LONGEST_SOCKET = 100  # sun_path has 108 bytes on Linux, 104 on macOS (unix(7))
@@ -23,7 +24,8 @@ _LONGEST_SOCKET = 100  # sun_path has 108 bytes on Linux, 104 on macOS (unix(7))
 
 def state_root() -> Path:
     """The folder of all sandboxes of this user: `$GAMEDAY_STATE_DIR`, else `$XDG_RUNTIME_DIR/gameday`, else
-    `/tmp/gameday-<uid>`. It is made if need be, mode 0700. Raises UsageError if it is somebody else's, or too long."""
+    `/tmp/gameday-<uid>`. It is made if need be, mode 0700. Raises UsageError if it is somebody else's, can be written
+    by others, or is too long."""
     if chosen := os.environ.get("GAMEDAY_STATE_DIR"):
         root = Path(chosen).absolute()
     elif runtime := os.environ.get("XDG_RUNTIME_DIR"):
@@ -42,8 +44,8 @@ def state_root() -> Path:
         raise UsageError(f"the state folder {root} can't be made: {odd}", hint="set GAMEDAY_STATE_DIR") from odd
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise UsageError(f"{root} is not a folder of this user's", hint="set GAMEDAY_STATE_DIR to one that is")
-    if found.st_mode & 0o077:
-        root.chmod(0o700)
+    if found.st_mode & 0o022:
+        raise UsageError(f"{root} can be written by others", hint=f"chmod 700 {root}, or set GAMEDAY_STATE_DIR")
     return root
 
 
@@ -130,12 +132,23 @@ def read_state(folder: Path) -> State | None:
 
 
 def folders(root: Path | None = None) -> tuple[Path, ...]:
-    """The folders of all sandboxes of this user, live and dead, oldest name first."""
+    """The folders of all sandboxes of this user, live and dead, by name. Only what we made ourselves: whoever sets
+    GAMEDAY_STATE_DIR to a folder that holds other things must find them all again."""
     base = root or state_root()
     try:
-        return tuple(sorted(entry for entry in base.iterdir() if entry.is_dir() and not entry.is_symlink()))
+        return tuple(sorted(entry for entry in base.iterdir() if _is_ours(entry)))
     except FileNotFoundError:
         return ()
+
+
+def _is_ours(folder: Path) -> bool:
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    if (folder / STATE).is_file() and (folder / LEASH).is_file():
+        return True
+    # One whose supervisor was killed in the instant in which it made it.
+    made = (path.name for path in folder.iterdir())
+    return folder.name.startswith(NEW) and all(name in (STATE, LEASH) or name.startswith(f".{STATE}-") for name in made)
 
 
 def states(root: Path | None = None) -> tuple[State, ...]:

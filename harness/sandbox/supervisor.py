@@ -34,7 +34,7 @@ from harness.sandbox import ports
 from harness.sandbox.children import Child, Children
 from harness.sandbox.identity import LEASH, MARK, Identity, adopt_orphans, belonging
 from harness.sandbox.plan import ProcessPlan
-from harness.sandbox.state import SOCKET, State, states
+from harness.sandbox.state import NEW, SOCKET, State, states
 from harness.sandbox.supervised import StartFailedError, Supervised, say_status
 
 # Wall seconds, all bounded so that nothing is left 5 s after the harness was killed.
@@ -103,7 +103,7 @@ class Supervisor:
     def _make_folder(self) -> int:
         """Make the sandbox's folder in one step, so that nobody ever sees it without its state. Raises OSError."""
         self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = self.folder.parent / f".new-{self.folder.name}-{os.getpid()}"
+        fresh = self.folder.parent / f"{NEW}{self.folder.name}-{os.getpid()}"
         fresh.mkdir(mode=0o700)
         try:
             replace(self._state, folder=fresh).save()

@@ -128,9 +128,9 @@ def read_topology(path: Path, environ: Mapping[str, str]) -> Topology:
 
 def _read_document(path: Path, environ: Mapping[str, str], report: Report) -> dict[str, Any]:
     try:
-        raw = load(path.read_text(encoding="utf-8"))
         beside = path.parent / ".env"
         variables = {**(read_variables(beside) if beside.is_file() else {}), **environ}
+        raw = interpolated(load(path.read_text(encoding="utf-8")), variables, report, "")
     except OSError as odd:
         raise UsageError(
             f"{path} can't be read: {odd.strerror or odd}", hint="name a compose file with --file, or change folder"
@@ -139,8 +139,7 @@ def _read_document(path: Path, environ: Mapping[str, str], report: Report) -> di
         raise UsageError(f"{path} is no YAML that can be read: {odd}", hint="mend the line it names") from odd
     if not isinstance(raw, dict):
         raise UsageError(f"{path} is no compose file: its top is no mapping", hint="it should begin with `services:`")
-    filled = interpolated(raw, variables, report, "")
-    return {str(key): value for key, value in filled.items()}
+    return {str(key): value for key, value in raw.items()}
 
 
 def _project_name(raw: Mapping[str, Any], root: Path) -> str:

@@ -10,7 +10,10 @@ from harness.model.record import Record
 from harness.model.units import say_ratio
 
 LEAST_SHARE = 0.95  # of the planned arrivals must have left a sample
-WIDEST_GAP = 0.2  # of a judged stretch may pass without an arrival; random arrivals at the least count stay below
+# What share of a judged stretch may pass without an arrival. Among n arrivals at random instants a gap of 16/n comes
+# by chance once in n * exp(-16) stretches, less than once in ten thousand.
+WIDEST_GAP = 0.05
+CHANCE_GAP = 16.0
 
 
 def load_problem(record: Record) -> str:
@@ -48,6 +51,6 @@ def coverage_problem(record: Record, samples: Sequence[Sample], began: float, en
         )
     instants = [began, *(sample.planned for sample in samples), ended]
     gap = max(later - earlier for earlier, later in pairwise(instants))
-    if gap > WIDEST_GAP * (ended - began):
+    if gap > max(WIDEST_GAP, CHANCE_GAP / len(samples)) * (ended - began):
         return f"no arrivals for {say_ratio(gap / (ended - began))} of this stretch"
     return ""

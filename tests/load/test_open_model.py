@@ -119,9 +119,14 @@ def test_an_engine_that_falls_behind_is_found_out(driver: Drive) -> None:
     burn = GET.replace("PATH", "/") + "        sum(range(4_000_000))\n"
     with driver(burn).drive(Arrivals.constant(60)) as load:
         time.sleep(2.5)
-    found = verdict(load.record, load.samples)
-    assert load.record.complete, load.record.problem
+    record, found = load.record, verdict(load.record, load.samples)
+    assert record.complete, record.problem
     assert found.outcome is Outcome.INVALID, found
+    assert "late" in found.observed
+    # Each still counts from when the plan wanted it, not from when the engine got round to it.
+    planned = sorted(sample.planned - record.began for sample in load.samples)
+    assert planned == pytest.approx([(k + 0.5) / 60 for k in range(len(planned))], abs=0.001)
+    assert max(sample.sent - sample.planned for sample in load.samples) > 0.2
 
 
 def test_the_same_seed_sends_the_same_requests(driver: Drive, server: Server) -> None:

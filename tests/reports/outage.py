@@ -35,6 +35,8 @@ INJECTED, HIT, PENDING, FIRING, PAGED = 9.0, 9.5, 15.25, 17.25, 17.9
 BREAKER, FALLBACK, WELL, HEALED, RESOLVED, ENDED = 18.1, 19.0, 21.6, 30.0, 24.0, 75.0
 LABELS = {"alertname": "HTTP503ErrorSpike", "severity": "critical", "job": "generation-service"}
 FAULT = "outage of openai (down)"
+RUNBOOK = "fixtures/runbook/503-error-spike.md"
+ENABLE = "curl -X POST http://localhost:8002/api/admin/circuit-breaker/openai/enable"
 Variant = Literal["as-written", "corrected"]
 
 
@@ -148,66 +150,72 @@ def _effect(
     return EffectRecord(claim=claim, variant=variant, before=before, after=after, held=held, at=BEGAN + at)
 
 
+def _breaker() -> StepRecord:
+    forced = 'circuit_breaker_forced{upstream="openai"} == 1'
+    return StepRecord(
+        window="openai-circuit-breaker",
+        name="openai-circuit-breaker",
+        source=f"{RUNBOOK}:141",
+        purpose="mitigate",
+        deadline=30.0,
+        commands=(
+            _command("as-written", ENABLE, BREAKER, 18.2, 0, '{"error": "missing token"}\n'),
+            _command(
+                "corrected",
+                f'{ENABLE} -f -H "Authorization: Bearer $ADMIN_TOKEN"',
+                18.35,
+                18.4,
+                0,
+                '{"open": true}\n',
+            ),
+        ),
+        effects=(
+            _effect(forced, "as-written", "0", "0", False, 18.34),
+            _effect(forced, "corrected", "0", "1", True, 18.5),
+        ),
+        finding="as written it lacks the token: 401, curl exits 0, and the breaker stays closed",
+        accepted="known since the first drill; the runbook's authors have been told",
+    )
+
+
+def _fallback() -> StepRecord:
+    on = "fallback_model_enabled == 1"
+    return StepRecord(
+        window="fallback-model",
+        name="fallback-model",
+        source=f"{RUNBOOK}:143",
+        purpose="mitigate",
+        deadline=30.0,
+        commands=(
+            _command("as-written", "export FALLBACK_MODEL_ENABLED=true", FALLBACK, 19.01, 0, ""),
+            _command("corrected", "systemctl restart ai-script-generation-service", 19.4, 21.4, 0, ""),
+        ),
+        effects=(
+            _effect(on, "as-written", "0", "0", False, 19.3),
+            _effect(on, "corrected", "0", "1", True, 21.45),
+        ),
+        finding="an export in the operator's shell does not reach a running service",
+        accepted="known since the first drill",
+    )
+
+
 def _steps(skipped: bool) -> tuple[StepRecord, ...]:
-    source = "fixtures/runbook/503-error-spike.md"
     if skipped:
         names = ("openai-circuit-breaker", "fallback-model")
         return tuple(
-            StepRecord(window=n, name=n, source=f"{source}:141", purpose="mitigate", deadline=30.0, skipped=True)
+            StepRecord(window=n, name=n, source=f"{RUNBOOK}:141", purpose="mitigate", deadline=30.0, skipped=True)
             for n in names
         )
-    enable = "curl -X POST http://localhost:8002/api/admin/circuit-breaker/openai/enable"
-    forced = 'circuit_breaker_forced{upstream="openai"} == 1'
-    on = "fallback_model_enabled == 1"
     return (
-        StepRecord(
-            window="openai-circuit-breaker",
-            name="openai-circuit-breaker",
-            source=f"{source}:141",
-            purpose="mitigate",
-            deadline=30.0,
-            commands=(
-                _command("as-written", enable, BREAKER, 18.2, 0, '{"error": "missing token"}\n'),
-                _command(
-                    "corrected",
-                    f'{enable} -f -H "Authorization: Bearer $ADMIN_TOKEN"',
-                    18.35,
-                    18.4,
-                    0,
-                    '{"open": true}\n',
-                ),
-            ),
-            effects=(
-                _effect(forced, "as-written", "0", "0", False, 18.34),
-                _effect(forced, "corrected", "0", "1", True, 18.5),
-            ),
-            finding="as written it lacks the token: 401, curl exits 0, and the breaker stays closed",
-            accepted="known since the first drill; the runbook's authors have been told",
-        ),
-        StepRecord(
-            window="fallback-model",
-            name="fallback-model",
-            source=f"{source}:143",
-            purpose="mitigate",
-            deadline=30.0,
-            commands=(
-                _command("as-written", "export FALLBACK_MODEL_ENABLED=true", FALLBACK, 19.01, 0, ""),
-                _command("corrected", "systemctl restart ai-script-generation-service", 19.4, 21.4, 0, ""),
-            ),
-            effects=(
-                _effect(on, "as-written", "0", "0", False, 19.3),
-                _effect(on, "corrected", "0", "1", True, 21.45),
-            ),
-            finding="an export in the operator's shell does not reach a running service",
-            accepted="known since the first drill",
-        ),
+        _breaker(),
+        _fallback(),
         StepRecord(
             window="openai-probe",
             name="openai-probe",
-            source=f"{source}:201",
+            source=f"{RUNBOOK}:201",
             purpose="restore",
             deadline=None,
-            commands=(_command("as-written", f"{enable[:-6]}test", 30.6, 30.8, 0, "ok\n"),),
+            commands=(_command("as-written", f"{ENABLE[:-6]}test", 30.6, 30.8, 0, "ok\n"),),
             effects=(_effect("the probe answers ok", "as-written", "1", "2", True, 30.9),),
         ),
     )

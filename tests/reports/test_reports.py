@@ -156,6 +156,7 @@ def test_hostile_text_stays_text_in_markdown() -> None:
     assert "<script" not in outside
     assert not re.search(r"(?<!\\)\]\(", outside)
     assert not re.search(r"(?<!\\)`", outside.replace("`--control", ""))
+    assert markdown.fenced(fence) == "`````text\n````\nend\n```\n`````"
     rows = [line for line in outside.splitlines() if line.startswith("| FAIL")]
     assert rows
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 6 for row in rows)

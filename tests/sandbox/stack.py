@@ -108,7 +108,7 @@ def write_stack(folder: Path, change: Callable[[dict[str, Any]], None] = lambda 
 def ask(sandbox: Sandbox, service: str, port: int) -> dict[str, Any]:
     """What the service says of itself."""
     address = sandbox.address(service, port)
-    with urllib.request.urlopen(f"http://{address}/who", timeout=5) as answer:  # noqa: S310 - loopback, our own server
+    with urllib.request.urlopen(f"http://{address}/who", timeout=5) as answer:
         said: dict[str, Any] = json.load(answer)
     return said
 

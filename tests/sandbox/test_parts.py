@@ -260,10 +260,27 @@ def test_looking_changes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "cache folder").exists()
 
 
-def test_an_unknown_part_is_a_usage_error() -> None:
-    """A part that we don't know is refused with the names that we do."""
+def test_an_unknown_part_is_one_of_the_problems() -> None:
+    """A part that we don't know is refused with the names that we do, beside all that is missing."""
+    with pytest.raises(PartMissing) as problem:
+        parts.find_all(["postgres", "prometheus"])
+    assert problem.value.problems[0].startswith("postgres: there is no part of this name; known parts: redis, nginx")
+    assert problem.value.problems[1].startswith("prometheus: no prometheus on PATH")
+
+
+def test_an_unknown_part_stops_before_anything_is_got(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is downloaded or built while a name is wrong."""
+    way = FakeWay(had=found("sun"))
+    know(monkeypatch, simple("sun", way))
+    with pytest.raises(PartMissing, match="postgres"):
+        parts.obtain(["sun", "postgres"], say=heard)
+    assert way.asked == []
+
+
+def test_an_unknown_part_can_not_be_described() -> None:
+    """Asking what is known of an unknown part is a usage error with the names that are known."""
     with pytest.raises(UsageError, match="no part called 'postgres'") as problem:
-        parts.find("postgres")
+        parts.part("postgres")
     assert "alertmanager" in problem.value.hint
 
 

@@ -67,7 +67,7 @@ def test_damage_is_noticed_and_mended(damage: str, cache: Cache) -> None:
         case "manifest shorter":
             manifest.write_text(manifest.read_text()[:20])
         case _:
-            manifest.write_text('{"format": 99}')
+            manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 99'))
     assert cache.load("key") is None
     with open_workshop(cache, quiet) as shop:
         shop.install("key", server)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -128,13 +129,11 @@ def test_a_harness_whose_child_holds_the_lifeline_is_still_missed(state: Path, t
 
 def _copy_sockets_of(pid: int) -> list[socket.socket]:
     """Second owners of the sockets of another process, as a fork of it would be (pidfd_getfd(2))."""
-    import ctypes
-
     libc = ctypes.CDLL(None, use_errno=True)
     handle = os.pidfd_open(pid)
     try:
-        numbers = [int(n) for n in os.listdir(f"/proc/{pid}/fd") if "socket:" in os.readlink(f"/proc/{pid}/fd/{n}")]
-        copies = [libc.syscall(438, handle, number, 0) for number in numbers]
+        links = [link for link in Path(f"/proc/{pid}/fd").iterdir() if "socket:" in str(link.readlink())]
+        copies = [libc.syscall(438, handle, int(link.name), 0) for link in links]
         return [socket.socket(fileno=copy) for copy in copies if copy >= 0]
     finally:
         os.close(handle)
@@ -178,7 +177,10 @@ def test_the_next_start_repairs_what_is_left(state: Path, tmp_path: Path) -> Non
 
 def test_a_harness_that_loses_its_supervisor_says_so_and_cleans_up(state: Path, tmp_path: Path) -> None:
     """The supervisor killed under a live harness: calls fail with a clear error, and nothing is left."""
-    with pytest.raises(SandboxError, match="died or hung") as raised, opened(tmp_path) as sandbox:
+    with (  # noqa: PT012 - what is raised is raised by the end of the block
+        pytest.raises(SandboxError, match="died or hung") as raised,
+        opened(tmp_path) as sandbox,
+    ):
         found = read_state(sandbox.folder)
         assert found is not None
         found.supervisor.send(signal.SIGKILL)

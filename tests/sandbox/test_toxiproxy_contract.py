@@ -105,6 +105,7 @@ class Upstream:
 
     listener: socket.socket
     received: int = 0  # bytes after the command lines
+    flooded: int = 0  # bytes sent on `flood`
     closed_at: list[float] = field(default_factory=list)
     open: set[socket.socket] = field(default_factory=set)
 
@@ -143,6 +144,7 @@ class Upstream:
             client.sendall(b"g" * size)
         while verb == "flood":
             client.sendall(b"f" * 65536)
+            self.flooded += 65536
 
 
 @pytest.fixture
@@ -437,6 +439,22 @@ def test_noop_changes_nothing(link: Link, stream: Stream) -> None:
         assert caller.read(1_000_000) == b"g" * 1_000_000
 
 
+@pytest.mark.parametrize("toxics", [0, 1, 2])
+def test_a_caller_that_does_not_read_stops_its_sender(link: Link, upstream: Upstream, toxics: int) -> None:
+    """Only so much is held on the way, with and without toxics; it flows again when the caller reads."""
+    for number in range(toxics):
+        link.add_toxic("noop", name=f"nothing-{number}", attributes={})
+    with calling(link) as caller:
+        caller.say("flood")
+        wait_until(lambda: upstream.flooded)
+        before = 0
+        while upstream.flooded != before and upstream.flooded < 200_000_000:
+            before = upstream.flooded
+            time.sleep(0.1)
+        assert 0 < before < 100_000_000
+        assert len(caller.read(before + 1_000_000)) == before + 1_000_000
+
+
 # -- toxicity --------------------------------------------------------------------------------------------------------
 
 
@@ -519,9 +537,10 @@ def test_toxics_outlive_a_pause(link: Link) -> None:
         assert caller.round_trip() >= 0.120 - EARLY
 
 
-def test_a_dead_upstream_ends_the_callers_connection(server: Server) -> None:
+@pytest.mark.parametrize("where", ["127.0.0.1:{}", "nonsense", "nobody.invalid:80"])
+def test_a_dead_upstream_ends_the_callers_connection(server: Server, where: str) -> None:
     """Where nobody listens at the far end, the caller is accepted and then closed without a byte."""
-    dead = f"127.0.0.1:{free_port()}"
+    dead = where.format(free_port())
     server.toxiproxy.populate([{"name": "dead", "listen": "127.0.0.1:0", "upstream": dead, "enabled": True}])
     with calling(server.toxiproxy.link("dead")) as caller, suppress(ConnectionResetError):
         assert caller.read(1) == b""

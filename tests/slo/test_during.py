@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 from pydantic import TypeAdapter
@@ -14,6 +15,7 @@ from harness.model.timeline import Window
 from harness.model.units import percent, seconds
 from harness.model.verdict import Control, Outcome
 from harness.slo import During, Objectives, Slo
+from harness.slo.limits import Limits
 from tests.slo.build import fault, load, record, sample, span, spoilt, steady
 
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
@@ -28,6 +30,7 @@ CALM = steady(0, 10)
         ([sample(0, status=503)] * 4, Outcome.PASS, "4 of 1000 were 503"),  # at most 0.91 %
         ([sample(0, status=503)] * 5, Outcome.UNKNOWN, "too few samples to tell (n=1000, needs 1049)"),
         ([sample(0, status=503)] * 10, Outcome.UNKNOWN, "too near the limit of 1 %"),
+        ([sample(0, status=503)] * 13, Outcome.UNKNOWN, "too near the limit of 1 %"),  # above, and yet not for sure
         ([sample(0, status=503)] * 30, Outcome.FAIL, "the limit is 1 %"),
         ([sample(0, status=500)] * 30, Outcome.FAIL, "failed in any way"),  # not a 503, and yet no recovery
         ([sample(0, status=0)] * 30, Outcome.FAIL, "failed in any way"),  # refused connections
@@ -69,11 +72,13 @@ def _broken(**how: object) -> Record:
         (_broken(samples_count=1001), "1001 samples were recorded, 1000 are here"),
         (_broken(samples_count=0), "0 samples were recorded, 1000 are here"),
         (_broken(planned=1100, sent=1000), "target rate not reached: 100 planned arrivals left no sample"),
+        (_broken(planned=900, sent=800), "target rate not reached: 100 planned arrivals"),  # several requests each
         (_broken(dropped=60), "target rate not reached: 60 planned arrivals"),
         (record([]), "no samples"),
         (record(steady(0, 5)), "no arrivals for 50.1 % of this stretch"),
         (record(steady(5, 10)), "no arrivals for 50 % of this stretch"),
         (record([*steady(0, 4), *steady(7, 10)]), "no arrivals for 30.1 % of this stretch"),
+        (record(steady(0, 9.4)), "no arrivals for 6.1 % of this stretch"),  # the load ended before the window
         (record(CALM, windows=[]), "never began"),
         (record(CALM, windows=[span("w", 0, None)]), "never ended"),
         (record(CALM, windows=[span("w", 3, 3)]), "no samples"),
@@ -84,6 +89,14 @@ def test_spoilt_evidence_is_unknown(run: Record, said: str) -> None:
     verdict = RECOVERED.during(W).judge(run)
     assert verdict.outcome is Outcome.UNKNOWN
     assert said in verdict.observed
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_arrivals_leave_no_gap(seed: int) -> None:
+    """Users who arrive at random leave gaps by chance, and those are not held against them."""
+    dice = Random(seed)
+    samples = [sample(at) for at in sorted(dice.uniform(0, 10) for _ in range(320))]
+    assert RECOVERED.during(W).judge(record(samples)).outcome is Outcome.PASS
 
 
 def test_an_outage_fails_though_its_mean_is_unknown() -> None:
@@ -98,6 +111,23 @@ def test_quick_refusals_do_not_flatter_the_mean() -> None:
     verdict = Slo.latency(mean=seconds(2)).during(W).judge(record(mixed))
     assert verdict.outcome is Outcome.FAIL
     assert "mean 3 s" in verdict.observed
+
+
+def test_a_mean_must_be_below_its_limit_for_sure() -> None:
+    """A mean below its limit that may be above it by chance does not pass, nor does one that quick errors hide."""
+    restless = [*steady(0, 5, took=3.9), *steady(5, 10)]
+    verdict = RECOVERED.during(W).judge(record(restless))
+    assert (verdict.outcome, "too near" in verdict.observed) == (Outcome.UNKNOWN, True)
+    hidden = spoilt([*steady(0, 5, took=3.5), *steady(5, 10, took=0.1)], [sample(0, status=503, took=0.001)] * 500)
+    assert Slo.latency(mean=seconds(2)).during(W).judge(record(hidden)).outcome is Outcome.UNKNOWN
+
+
+def test_an_unanswered_request_may_have_been_a_503() -> None:
+    """Requests that nobody saw answered count against a pass of the 503 limit alone, too."""
+    only = Objectives(Limits(error_503=percent(1)))
+    samples = spoilt(CALM, [sample(0, took=None, waited=1.0)] * 30)
+    assert only.during(W).judge(record(samples)).outcome is Outcome.UNKNOWN
+    assert only.during(W).judge(record(CALM)).outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize(

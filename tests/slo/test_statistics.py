@@ -107,6 +107,14 @@ def test_the_mean_of_equal_values_is_certain() -> None:
     assert (interval.lower, interval.estimate, interval.upper) == pytest.approx((0.25, 0.25, 0.25))
 
 
+def test_a_mean_between_student_bounds() -> None:
+    """20 batches with means 0 and 1 in turn: 0.5, and 1.7291 times their standard error either way."""
+    interval = mean_interval(([0.0] * 5 + [1.0] * 5) * 10)
+    assert interval is not None
+    assert interval.upper == pytest.approx(0.5 + 1.729133 * math.sqrt(5 / 19) / math.sqrt(20), abs=1e-6)
+    assert interval.lower == pytest.approx(1 - interval.upper)
+
+
 def test_too_few_values_have_no_mean_interval() -> None:
     """99 values are too few to bound a mean, 100 are enough."""
     assert mean_interval([1.0] * 99) is None

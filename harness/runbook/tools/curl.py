@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from harness.runbook.tools.answer import Answer, refusal
 from harness.sandbox.base import Address
 
-_HELP = re.compile(r"^\s*(?:-(\S),\s+)?--([a-z0-9.-]+)(\s+<)?", re.MULTILINE)
+_HELP = re.compile(r"^\s*(?:-(\S),\s+)?--([a-z0-9.-]+)(\s+[<[])?", re.MULTILINE)
 _OTHER_WAYS = frozenset(
     {
         "abstract-unix-socket", "config", "connect-to", "dns-interface", "dns-ipv4-addr", "dns-ipv6-addr",
@@ -53,6 +53,8 @@ class Curl:
         if problem := next(self._problems(arguments, known), ""):
             return refusal("curl", problem)
         ours = ["-q", "--proto", "=http,https", "--noproxy", "*"]
+        # At a terminal curl draws no progress meter around an answer; here its output is a pipe, and it would.
+        ours += ["--no-progress-meter"] if "no-progress-meter" in known.takes_value else []
         for name, address in self._names():
             ours += ["--connect-to", f"{name}:{_bracketed(address.host)}:{address.port}"]
         ours += ["--connect-to", f"::127.0.0.1:{self.nowhere}"]

@@ -61,9 +61,9 @@ def find_all(names: Iterable[str]) -> dict[str, FoundPart]:
 
 def survey(names: Iterable[str]) -> dict[str, Result]:
     """Each part of `names`, or why each way to find it failed; quick, changes nothing."""
-    wanted = [part(name) for name in dict.fromkeys(names)]
+    wanted = list(dict.fromkeys(names))
     with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
-        return {each.name: looked for each, looked in zip(wanted, pool.map(_look, wanted), strict=True)}
+        return dict(zip(wanted, pool.map(_look, wanted), strict=True))
 
 
 def obtain(names: Iterable[str], *, say: Callable[[str], None]) -> dict[str, FoundPart]:
@@ -73,8 +73,8 @@ def obtain(names: Iterable[str], *, say: Callable[[str], None]) -> dict[str, Fou
     that can't be had and why each way failed; those that could be had stay in the cache.
     """
     looked = survey(names)
-    if misnamed := {name: result for name, result in looked.items() if _misnamed(name, result)}:
-        return _all_or_missing(misnamed)
+    if hopeless := {name: result for name, result in looked.items() if _hopeless(name, result)}:
+        return _all_or_missing(hopeless)
     if all(_settled(name, result) for name, result in looked.items()):
         return _all_or_missing(looked)
     with open_workshop(users_cache(os.environ), say) as shop, ThreadPoolExecutor(max_workers=len(looked)) as pool:
@@ -85,8 +85,11 @@ def obtain(names: Iterable[str], *, say: Callable[[str], None]) -> dict[str, Fou
             shop.call_off()  # Ctrl-C ends the builds at once
 
 
-def _look(wanted: Part) -> Result:
+def _look(name: str) -> Result:
     """The part as it is here now."""
+    if name not in _PARTS:
+        return (f"there is no part of this name; known parts: {', '.join(NAMES)}",)
+    wanted = part(name)
     try:
         chosen = wanted.chosen(os.environ)
     except Unavailable as problem:
@@ -107,9 +110,12 @@ def _settled(name: str, looked: Result) -> bool:
     return isinstance(looked, FoundPart) and looked != part(name).stand_in
 
 
-def _misnamed(name: str, looked: Result) -> bool:
-    """Whether the environment names something that does not work: no use to start long builds before that is mended."""
-    return not isinstance(looked, FoundPart) and bool(os.environ.get(part(name).variable, "").strip())
+def _hopeless(name: str, looked: Result) -> bool:
+    """Whether no way can have it: the name is unknown, or the environment names something that does not work. Then no
+    long build is started before that is mended."""
+    if isinstance(looked, FoundPart):
+        return False
+    return name not in _PARTS or bool(os.environ.get(part(name).variable, "").strip())
 
 
 def _get(wanted: Part, looked: Result, shop: Workshop) -> Result:
@@ -141,7 +147,8 @@ def _all_or_missing(results: Mapping[str, Result]) -> dict[str, FoundPart]:
         if isinstance(result, FoundPart):
             found[name] = result
         else:
-            problems.append(f"{name}: {'; '.join(result)}; {part(name).advice}")
+            advice = [part(name).advice] if name in _PARTS else []
+            problems.append(f"{name}: {'; '.join([*result, *advice])}")
     if problems:
         raise PartMissing("servers that the sandbox needs are missing", problems=problems, hint=HINT)
     return found

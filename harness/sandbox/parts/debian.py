@@ -35,7 +35,7 @@ class DebianPackage:
 
     def get(self, shop: Workshop) -> FoundPart:
         missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
-        if False:
+        if missing or not _STATUS.exists():
             raise Unavailable(f"not a Debian system ({', '.join(missing) or _STATUS} is missing)")
         return part_of(self.part, shop.install(self._key, lambda folder: self._fill(shop, folder)))
 

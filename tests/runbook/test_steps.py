@@ -1,0 +1,160 @@
+"""The steps file: what it says, and that all its problems are told at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.runbook.effect import CommandAnswer, Effect, JsonAnswer, Metric, PromQuery
+from harness.runbook.parse import parse_runbook, read_runbook
+from harness.runbook.steps import Steps, read_steps
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "runbook"
+BOOK = parse_runbook("## Do\n```sh\nfix it \\\n  now\nwait\n```\n## Back\n```sh\nundo\n```\n", source="book.md")
+GOOD = """\
+steps:
+  fix:
+    purpose: mitigate
+    deadline: 30 s
+    run: {do/1.1: fix it now}
+    effects: [{metric: 'm{a="b"}', of: app:80, becomes: "== 1", within: 500 ms}]
+    undo: [unfix]
+  unfix:
+    purpose: restore
+    run: {back/1.1: undo}
+    effects: [{get: "app:80/x?y", pointer: /a/0, becomes: "!= open"}, {promql: up, becomes: ">= 1"}]
+"""
+
+
+def read(tmp_path: Path, text: str) -> Steps:
+    path = tmp_path / "steps.yml"
+    path.write_text(text, encoding="utf-8")
+    return read_steps(path, BOOK)
+
+
+def test_a_step_says_what_it_runs_and_what_that_must_do(tmp_path: Path) -> None:
+    """Lines, place in the runbook, deadline and effects are read as written."""
+    steps = read(tmp_path, GOOD)
+    fix, unfix = steps.step("fix"), steps.step("unfix")
+    assert ([command.text for command in fix.commands], fix.source) == (["fix it \\\n  now"], "book.md:3")
+    assert fix.deadline == timedelta(seconds=30)
+    assert fix.effects == (
+        Effect(source=Metric("app", 80, "m", (("a", "b"),)), becomes="== 1", within=timedelta(seconds=0.5)),
+    )
+    assert [effect.source for effect in unfix.effects] == [JsonAnswer("app", 80, "/x?y", "/a/0"), PromQuery("up")]
+    assert unfix.deadline is None
+
+
+def test_an_answer_is_looked_at_at_once(tmp_path: Path) -> None:
+    """What a command has printed can't change, so there is nothing to wait for."""
+    text = GOOD.replace(
+        '{metric: \'m{a="b"}\', of: app:80, becomes: "== 1", within: 500 ms}', '{answer: /ok, becomes: "== 1"}'
+    )
+    [effect] = read(tmp_path, text).step("fix").effects
+    assert (effect.source, effect.within) == (CommandAnswer("/ok"), timedelta(0))
+
+
+def test_a_mitigation_is_taken_back_by_its_undo(tmp_path: Path) -> None:
+    """To take a mitigation back is to perform its restore steps; a restore step stands for itself."""
+    steps = read(tmp_path, GOOD)
+    assert [step.name for step in steps.taking_back("fix")] == ["unfix"]
+    assert [step.name for step in steps.taking_back("unfix")] == ["unfix"]
+
+
+def test_a_runbook_without_a_way_back_says_so(tmp_path: Path) -> None:
+    """A mitigation that nothing takes back is refused with the reason, which is a gap of the runbook."""
+    steps = read(tmp_path, GOOD.replace("undo: [unfix]", "no_undo: nobody wrote it"))
+    with pytest.raises(UsageError, match="nobody wrote it"):
+        steps.taking_back("fix")
+    assert steps.gaps() == ("fix: nobody wrote it",)
+
+
+def test_an_unknown_step_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    """A name that is not there is answered with the one that was perhaps meant."""
+    steps = read(tmp_path, GOOD)
+    assert steps.problems(["fix", "fixx", "zzz"]) == [
+        "steps.yml has no step 'fixx'; did you mean 'fix'?",
+        "steps.yml has no step 'zzz'",
+    ]
+    with pytest.raises(UsageError, match="did you mean 'unfix'"):
+        steps.step("unfixx")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("do/1.1: fix it now", "do/1.9: fix it now", "no command line has the id do/1.9; near it: do/1.2, do/1.1"),
+        ("do/1.1: fix it now", "do/1.2: fix it now", "now reads 'wait', not what is expected; that text is now do/1.1"),
+        ("do/1.1: fix it now", "do/1.1: fix it later", "now reads"),
+        ("mitigate", "repair", "purpose"),
+        ("30 s", "30", "no duration"),
+        ("30 s", "30", "30"),
+        ("30 s", "soon", "'soon' is no duration"),
+        ("30 s", "30 parsecs", "no duration"),
+        ("undo: [unfix]", "undo: [unfixx]", "there is no step 'unfixx'; did you mean 'unfix'?"),
+        ("undo: [unfix]", "undo: [fix]", "fix is no restore step"),
+        ("    undo: [unfix]\n", "", "say either undo"),
+        ("undo: [unfix]", "undo: [unfix]\n    no_undo: x", "say either undo"),
+        ("run: {back/1.1: undo}", "run: {back/1.1: undo}\n    undo: [unfix]", "a restore step has no undo"),
+        ("== 1", "= 1", "is no comparison"),
+        ("== 1", "> many", "is no comparison"),
+        ("of: app:80", "of: app", "service:port"),
+        ("of: app:80, ", "", "service:port"),
+        ('m{a="b"}', "m{a=b}", "name{label"),
+        ('m{a="b"}', 'm{a="b"', "name{label"),
+        ('m{a="b"}', "", "metric"),
+        ("promql: up", "promql: up, metric: m", "say one of"),
+        ("promql: up, ", "", "say one of"),
+        ("pointer: /a/0", "pointer: a", "no JSON pointer"),
+        ("app:80/x?y", "http://app/x", "service:port/path"),
+        ("promql: up", "promql: up, pointer: /x", "belongs to a get"),
+        ("promql: up", "promql: up, of: app:80", "belongs to a metric"),
+        ("deadline:", "dead_line:", "dead_line"),
+        ("    run: {back/1.1: undo}\n", "", "unfix.run"),
+        ("  unfix:", "  fix:", "'fix' stands twice"),
+        ("steps:", "steps: [", "can't be read"),
+        ("steps:", "stairs:", "stairs"),
+    ],
+)
+def test_problems_are_told(tmp_path: Path, old: str, new: str, said: str) -> None:
+    """Each thing that can't work is refused in words that lead to it."""
+    assert old in GOOD
+    with pytest.raises(UsageError) as refused:
+        read(tmp_path, GOOD.replace(old, new, 1))
+    assert said in str(refused.value)
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    """Several problems of several steps come in one error."""
+    text = GOOD.replace("do/1.1", "do/1.9").replace("back/1.1", "back/1.9").replace("== 1", "= 1")
+    with pytest.raises(UsageError) as refused:
+        read(tmp_path, text)
+    assert len(refused.value.problems) == 3
+
+
+@pytest.mark.parametrize("text", ["", "steps: {}", "just words"])
+def test_an_empty_file_is_refused(tmp_path: Path, text: str) -> None:
+    """A file without steps is no steps file."""
+    with pytest.raises(UsageError, match="steps"):
+        read(tmp_path, text)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    """A file that is not there is told by name."""
+    with pytest.raises(UsageError, match=r"none\.yml"):
+        read_steps(tmp_path / "none.yml", BOOK)
+
+
+def test_the_projects_own_steps_fit_its_runbook() -> None:
+    """Every step of this project refers to lines that are there; the way back is staged: probe, then switch off."""
+    steps = read_steps(FIXTURES / "steps.yml", read_runbook(FIXTURES / "503-error-spike.md"))
+    assert [step.name for step in steps.taking_back("openai-circuit-breaker")] == [
+        "openai-probe",
+        "openai-circuit-breaker-off",
+    ]
+    off = steps.step("openai-circuit-breaker-off")
+    assert off.commands[0].text == "sleep 300"
+    assert [gap.split(":")[0] for gap in steps.gaps()] == ["fallback-model"]
