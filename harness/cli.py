@@ -226,3 +226,7 @@ def _plain(value: Any) -> Any:
     from pydantic import TypeAdapter
 
     return TypeAdapter(type(value)).dump_python(value, mode="json")
+
+
+if __name__ == "__main__":
+    main()

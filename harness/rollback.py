@@ -128,7 +128,6 @@ def _ends_by_itself(folder: Path, state: State, *, ask_it: bool) -> bool:
 
 def heal(folder: Path) -> Healing:
     """Keep every open promise in the journal of the sandbox in `folder`, the latest first. Never raises."""
-    # Late, because the supervisor's own end is not to wait for imports where nothing is promised.
     journal = Journal(folder)
     try:
         promises = journal.open_promises()
@@ -136,8 +135,11 @@ def heal(folder: Path) -> Healing:
         return Healing(unknown=(str(odd),))
     if not promises:
         return Healing()
-    from harness.faults import decode
-
+    try:
+        # Late: where nothing is promised, no end has to wait for this import.
+        from harness.faults import decode
+    except Exception as odd:  # a broken installation must not keep us from ending the processes
+        return Healing(unknown=tuple(f"{undo} ({type(odd).__name__}: {odd})" for undo in promises.values()))
     healed: list[str] = []
     unhealed: list[str] = []
     unknown: list[str] = []

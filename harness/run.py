@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,8 +24,9 @@ from harness.sandbox.base import Sandbox, require
 # How often (wall seconds) a fault is looked at while it has to be in force, and how often a wait looks up.
 RECEIPT_INTERVAL = 1.0
 TICK = 0.1
-# How long (wall seconds) we watch a path for traffic before we call it unused.
-TRAFFIC_PATIENCE = 5.0
+# How long (wall seconds) a path is watched for traffic, and how long the trace of our own probe takes to settle.
+TRAFFIC_WATCH = 1.0
+PROBE_SETTLES = 0.25
 
 
 class Condition(Protocol):
@@ -179,11 +180,11 @@ class Run:
             load = self._load = self._cast.loads.start(plan, window.name)
             try:
                 yield window
-                self._see_paths_in_use_again()
             finally:
                 load.stop()
                 self._load = None
                 self._story.loads.append(load.record)
+        self._see_paths_were_used_again()
 
     def observe(self, name: str, duration: timedelta) -> Window:
         """Let `duration` of runbook time pass; the window it returns is what objectives are judged on."""
@@ -335,35 +336,32 @@ class Run:
         self._faults.append(fault)
         self._story.faults.append(record)
 
-    def _traffic_on(self, fault: Fault) -> int | None:
-        """How far the fault's traffic count grows while the system runs; 0 where the path is not used."""
-        clock, sandbox = self._cast.clock, self._cast.sandbox
-        first = fault.traffic(sandbox)
-        if first is None:
+    def _traffic(self, fault: Fault) -> int | None:
+        try:
+            return fault.traffic(self._cast.sandbox)
+        except HarnessError as problem:
+            self._event("fault.uncounted", str(problem))
             return None
-        until = clock.now() + TRAFFIC_PATIENCE
-        grown = 0
-        while not grown and clock.now() < until:
-            clock.sleep(TICK)
-            grown = (fault.traffic(sandbox) or 0) - first
-        return grown
 
-    def _see_paths_in_use_again(self) -> None:
-        """A path that is unused at the end was by-passed meanwhile: the fault did not hit what it claims to."""
+    def _see_paths_were_used_again(self) -> None:
+        """A path that nobody used between the healing and the end was by-passed meanwhile: the fault did not hit what
+        it claims to, and what looked like recovery may be the by-pass."""
         for index, (fault, record) in enumerate(zip(self._faults, self._story.faults, strict=True)):
             if record.healed_at is None or self._hopeless:
                 continue
-            receipt = self._receipt(fault, with_traffic=True)
+            healed = record.after[-1].details.get("counted")
+            with suppress(HarnessError):  # a dead proxy is seen by the receipt
+                fault.flush(self._cast.sandbox)
+            self._cast.clock.sleep(PROBE_SETTLES)
+            now = self._traffic(fault)
+            grown = now - healed if now is not None and isinstance(healed, int) else None
+            receipt = self._receipt(fault, traffic=grown)
             self._story.faults[index] = replace(record, after=(*record.after, receipt))
 
-    def _receipt(self, fault: Fault, *, with_traffic: bool = False) -> Receipt:
+    def _receipt(self, fault: Fault, **details: Scalar) -> Receipt:
         clock = self._cast.clock
         began = clock.now()
-        details: dict[str, Scalar] = {}
         try:
-            if with_traffic:
-                details["traffic"] = self._traffic_on(fault)
-            began = clock.now()
             receipt = fault.receipt(self._cast.sandbox, began)
         except Exception as problem:  # whatever a probe dies of, the answer is that nobody knows
             receipt = Receipt(at=began, in_force=None, intended=str(fault), measured=f"the probe failed: {problem!r}")
@@ -379,9 +377,14 @@ class _FaultKeeper:
         self._record = record
         self._during: list[Receipt] = []
         self._undo = ExitStack()
+        self._counted: int | None = None
 
     def __enter__(self) -> _FaultKeeper:
-        before = self._run._receipt(self._fault, with_traffic=True)
+        clock = self._run._cast.clock
+        before = self._run._receipt(self._fault)
+        clock.sleep(PROBE_SETTLES)
+        self._counted = self._run._traffic(self._fault)
+        clock.sleep(TRAFFIC_WATCH)
         self._record = replace(self._record, before=(before,))
         return self
 
@@ -392,6 +395,18 @@ class _FaultKeeper:
         self._record = replace(self._record, injected_at=cast.clock.now())
         self._fault.inject(cast.sandbox)
         self._run._event("fault.injected", str(self._fault))
+        self._count()
+
+    def _count(self) -> None:
+        """What the path carried until the fault cut it; our own probe does not count."""
+        now = self._run._traffic(self._fault)
+        if now is None or self._counted is None:
+            return
+        before = self._record.before[-1]
+        counted = replace(before, details={**before.details, "traffic": now - self._counted})
+        self._record = replace(self._record, before=(counted,))
+        if now == self._counted:
+            self._run._fault_trouble = f"nothing uses what {self._fault} breaks"
 
     def look(self) -> None:
         receipt = self._run._receipt(self._fault)
@@ -414,6 +429,8 @@ class _FaultKeeper:
             self._run._event("fault.heal-failed", str(problem))
             return
         after = self._run._receipt(self._fault)
+        cast.clock.sleep(PROBE_SETTLES)
+        after = replace(after, details={**after.details, "counted": self._run._traffic(self._fault)})
         self._record = replace(self._record, healed_at=cast.clock.now(), after=(after,))
         if after.in_force is False:
             cast.journal.kept(promise)

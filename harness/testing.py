@@ -77,6 +77,7 @@ class FakeLink:
         self.toxics: dict[str, dict[str, Any]] = {}
         self.traffic = traffic
         self.dead = False
+        self.cuts = 0
         self._bytes = 0
         self._listener: socket.socket | None = None
 
@@ -109,6 +110,10 @@ class FakeLink:
     def enable(self) -> None:
         self._alive()
         self.enabled = True
+
+    def cut(self) -> None:
+        self._alive()
+        self.cuts += 1
 
     def add_toxic(
         self,
@@ -188,6 +193,10 @@ class FakeFault:
     def heal(self, sandbox: FakeSandbox) -> None:
         for link in sandbox.links_to(self.upstream):
             link.enable()
+
+    def flush(self, sandbox: FakeSandbox) -> None:
+        for link in sandbox.links_to(self.upstream):
+            link.cut()
 
     def receipt(self, sandbox: FakeSandbox, at: float) -> Receipt:
         down = all(not link.status().enabled for link in sandbox.links_to(self.upstream))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import resource
@@ -68,7 +69,8 @@ class Settings:
 class OpenModel:
     """The engine: sends each arrival at its planned instant and keeps count.
 
-    At any time `planned = sent + dropped` for what was due, and `sent = finished + open`.
+    `sent` counts the arrivals that have really started: `sent = finished + in_flight` at the end, and what the plan
+    called for beyond `sent + dropped` is what the engine did not get round to.
     """
 
     def __init__(self, settings: Settings, file: SampleFile) -> None:
@@ -118,7 +120,7 @@ class OpenModel:
         ticker = gevent.spawn(self._tick)
         ticker.link_exception(lambda _: os._exit(1))  # samples can't be written: there is nothing left to do
         self._arrive()
-        self.stopped = max(self.began, self.now())
+        self.stopped = max(self.began, self.stopped or self.now())
         self._drain()
         ticker.kill()
         with gevent.Timeout(LAST_WORDS, exception=False):
@@ -130,6 +132,7 @@ class OpenModel:
         if self._stop.is_set():
             self._at_once.set()
         self.reason = self.reason or reason
+        self.stopped = self.stopped or self.now()
         self._stop.set()
 
     def _arrive(self) -> None:
@@ -138,14 +141,15 @@ class OpenModel:
             if self._waits_until(self.began + offset):
                 return
             self._send(self.began + offset)
-        if plan.duration is not None and self._waits_until(self.began + plan.duration.total_seconds()):
+        rest = math.inf if plan.duration is None else plan.duration.total_seconds()
+        if self._waits_until(self.began + rest):
             return
-        self.stop("the plan ended")
+        self.reason = self.reason or "the plan ended"  # whoever is due already still gets a turn
 
     def _waits_until(self, due: float) -> bool:
         """Wait until `due`, never less; true as soon as we are stopped."""
         while (rest := due - self.now()) > 0:
-            if self._stop.wait(rest):
+            if self._stop.wait(None if math.isinf(rest) else rest):
                 return True
         return bool(self._stop.is_set())
 
@@ -157,7 +161,6 @@ class OpenModel:
             self.dropped += 1
             return
         arrival = Arrival(due, task_name(cls, task), now=self.now, keep=self._keep)
-        self.sent += 1
         self._empty.clear()
         self._open.add(arrival)
         gevent.spawn(self._serve, arrival, cls, task)
@@ -167,7 +170,12 @@ class OpenModel:
         self._file.write(sample)
 
     def _serve(self, arrival: Arrival, cls: type[locust.User], task: Task) -> None:
-        """One arrival, from its start to the end of its task."""
+        """One arrival, from its start to the end of its task. One that we did not get round to before we were stopped
+        was not sent: it is planned, and missing."""
+        if self._stop.is_set():
+            self._leaves(arrival)
+            return
+        self.sent += 1
         self._lateness.add(max(0.0, self.now() - arrival.planned))
         me = gevent.getcurrent()
         self._serving[me] = arrival
@@ -178,8 +186,11 @@ class OpenModel:
         if self._over:
             return
         arrival.ends(error)
-        self._open.remove(arrival)
         self.finished += 1
+        self._leaves(arrival)
+
+    def _leaves(self, arrival: Arrival) -> None:
+        self._open.remove(arrival)
         if not self._open:
             self._empty.set()
 
@@ -354,7 +365,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with SampleFile(settings.samples) as file:
             engine = OpenModel(settings, file)
             for number in (signal.SIGTERM, signal.SIGINT):
-                gevent.signal_handler(number, engine.stop, "asked to stop")
+                # Not gevent's own: that one waits its turn behind whatever users keep the processor busy.
+                signal.signal(number, lambda *_: engine.stop("asked to stop"))
             engine.run()
             file.close()
             _write_whole(settings.sign_off, engine.sign_off())

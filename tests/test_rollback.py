@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,15 @@ def test_a_journal_that_can_not_be_read_is_no_clean_bill(dead: Path, healed: lis
     done = rollback()
     assert not done.clean
     assert "can't be read" in str(done)
+
+
+def test_a_broken_installation_does_not_keep_it_from_cleaning(dead: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the faults can't even be imported, the promises are reported and the sandbox is cleared away."""
+    Journal(dead).promise({"name": "a"})
+    monkeypatch.setitem(sys.modules, "harness.faults", None)
+    done = rollback()
+    assert "UNKNOWN PROMISE {'name': 'a'}" in str(done)
+    assert not dead.exists()
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def collect(prometheus: Prometheus, reading: Reading) -> AlertEvidence:
     read = not reader.problems
     inputs: Mapping[str, tuple[Series, ...]] = {}
     if rules is not None and up is not None and targets is not None:
-        inputs = _Inputs(prometheus, reading, reader, rules, _never_up(up, targets)).read()
+        inputs = _Inputs(prometheus, reading, reader, rules, _never_up(up, [one.labels for one in targets])).read()
     return AlertEvidence(
         read=read,
         states=_states(active or (), since or ()),
@@ -176,10 +176,10 @@ class _Inputs:
                 yield Series(labels=_target(labels), points=())
 
 
-def _never_up(up: Sequence[Series], targets: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+def _never_up(up: Sequence[Series], configured: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
     """The targets that were never scraped with success: what they expose, nobody can tell."""
     seen = {tuple(_target(one.labels).items()) for one in up if any(value == 1 for _, value in one.points)}
-    known = [*(one.labels for one in up), *targets]
+    known = [*(one.labels for one in up), *configured]
     return [labels for labels in known if tuple(_target(labels).items()) not in seen]
 
 

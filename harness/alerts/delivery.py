@@ -33,7 +33,8 @@ class Delivery:
     def __init__(self, receiver: str, alertmanager: str = "", *, timeout: float = TIMEOUT) -> None:
         self.receiver = receiver.rstrip("/")
         self.alertmanager = alertmanager.rstrip("/")
-        self._http = httpx.Client(timeout=timeout, trust_env=False)
+        secure = any(url.startswith("https:") for url in (self.receiver, self.alertmanager))
+        self._http = httpx.Client(timeout=timeout, trust_env=False, verify=secure)
 
     def close(self) -> None:
         self._http.close()

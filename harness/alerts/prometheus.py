@@ -50,6 +50,14 @@ class LoadedRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ScrapeTarget:
+    """A target that is configured to be scraped now. `health` is up, down, or unknown before its first scrape."""
+
+    labels: Mapping[str, str]
+    health: str
+
+
+@dataclass(frozen=True, slots=True)
 class Intervals:
     """What Prometheus' loaded configuration says, in wall seconds; `scrape` is the longest of all jobs."""
 
@@ -63,7 +71,9 @@ class Prometheus:
     def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
         self.url = url.rstrip("/")
         # Proxies of the environment are for the world outside: what we ask is on this machine.
-        self._http = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
+        # Loading this machine's certificates takes longer than all our questions, so only where they are needed.
+        secure = self.url.startswith("https:")
+        self._http = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False, verify=secure)
         session = requests.Session()
         session.trust_env = False
         self._queries = PrometheusConnect(self.url, retry=Retry(0), timeout=timeout, session=session)
@@ -97,10 +107,11 @@ class Prometheus:
             groups = self._get("/api/v1/rules")["groups"]
             return tuple(_rule(rule, float(group["interval"])) for group in groups for rule in group["rules"])
 
-    def targets(self) -> tuple[Mapping[str, str], ...]:
-        """The labels of every target that it is configured to scrape now."""
+    def targets(self) -> tuple[ScrapeTarget, ...]:
+        """Every target that it is configured to scrape now."""
         with self._asked("for its targets"):
-            return tuple(dict(one["labels"]) for one in self._get("/api/v1/targets?state=active")["activeTargets"])
+            found = self._get("/api/v1/targets?state=active")["activeTargets"]
+            return tuple(ScrapeTarget(dict(one["labels"]), str(one["health"])) for one in found)
 
     def intervals(self) -> Intervals:
         """How often it scrapes and evaluates, by the configuration that it has loaded."""

@@ -114,6 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: ReceiverServer
     timeout = IDLE_SECONDS
+    wbufsize = -1  # head and body in one packet: apart, the second waits 40 ms for the first one's acknowledgement
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)

@@ -23,6 +23,9 @@ RuleKey = tuple[str, str, tuple[tuple[str, str], ...]]
 SHORTEST_LOOK = 0.1  # wall seconds between two looks, at least: watching must not become load
 LONGEST_LOOK = 2.0
 USUAL_LOOK = 0.25  # until Prometheus has said how often it evaluates
+# Prometheus learns of its targets only every 5 s, however often it then scrapes them: so long after its start it may be
+# ready and still see nothing.
+START_PATIENCE = 15.0
 PATIENCE = 5.0  # wall seconds of silence after which waiting for an alert is pointless
 # A rule is stalled where this many of its intervals, and this many seconds more, pass without an evaluation.
 STALLED_INTERVALS = 3
@@ -53,7 +56,8 @@ class Transition:
 
 
 class AlertWatch:
-    """Watches from `with` on, in a thread of its own; `collect` reads the evidence.
+    """Watches from `with` on, in a thread of its own; `collect` reads the evidence. Entering it waits until Prometheus
+    is at work: every target scraped and every rule evaluated once.
 
     `prometheus`, `receiver` and `alertmanager` are URLs; without `alertmanager` its silence is not noticed. `alerts`
     are the names of the alerts whose inputs are read at the end (None: all that are loaded). Nothing here raises once
@@ -91,6 +95,9 @@ class AlertWatch:
         self._thread = threading.Thread(target=self._watch, name="alert-watch", daemon=True)
 
     def __enter__(self) -> Self:
+        deadline = self._clock.now() + START_PATIENCE
+        while not self._at_work() and self._clock.now() < deadline:
+            self._clock.sleep(SHORTEST_LOOK)
         self.look()
         self._thread.start()
         return self
@@ -159,6 +166,15 @@ class AlertWatch:
             self._look_at_prometheus()
             self._look_at_receiver()
             self._look_at_alertmanager()
+
+    def _at_work(self) -> bool:
+        """Whether Prometheus sees what it is meant to see; one that does not answer is not worth waiting for."""
+        try:
+            targets, rules = self._prometheus.targets(), self._prometheus.rules()
+        except EvidenceMissing:
+            return True
+        health = [one.health for one in targets] + [one.health for one in rules]
+        return bool(targets) and "unknown" not in health
 
     def _watch(self) -> None:
         while not self._ending.wait(self._pause()):

@@ -38,5 +38,9 @@ class Fault(Protocol):
 
     def traffic(self, sandbox: Any) -> int | None:
         """A count that grows while the system under test uses what this fault breaks (bytes on a link, say), or
-        None where no such count exists. Raises SandboxError where it can't be read."""
+        None where no such count exists. It is up to date after `inject` and after `flush`. Raises SandboxError."""
+        ...
+
+    def flush(self, sandbox: Any) -> None:
+        """Bring the count of `traffic` up to date; may disturb the system, so only once nobody uses it any more."""
         ...

@@ -40,10 +40,14 @@ class Breakage:
         return []
 
     def put_into(self, link: Link) -> None:
+        """Break it, and end every connection that was open before: an old one might go on unharmed (Toxiproxy draws
+        a toxic's share once per connection), and its bytes are counted only once it has ended."""
         if self.how == "down":
             link.disable()
+            return
         for stream, kind, attributes in self._toxics():
             link.add_toxic(kind, name=f"{TOXIC}-{stream}", attributes=attributes, stream=stream)
+        link.cut()
 
     def take_out_of(self, link: Link) -> None:
         for stream in STREAMS:

@@ -66,7 +66,8 @@ def _trouble(fault: FaultRecord) -> str:
 def _unused(fault: FaultRecord) -> str:
     """A fault on a path that carries no traffic is no fault: the system went another way, or nobody used it."""
     for receipt in (*fault.before, *fault.after):
-        if receipt.details.get("traffic") == 0:
+        traffic = receipt.details.get("traffic")
+        if isinstance(traffic, int) and traffic <= 0:
             when = "before" if receipt in fault.before else "after"
             return f"no traffic passed there {when} the fault: it is unused or by-passed"
     return ""

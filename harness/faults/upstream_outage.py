@@ -67,3 +67,7 @@ class UpstreamOutage:
 
     def traffic(self, sandbox: HasLinks) -> int | None:
         return sum(link.bytes_passed() for link in sandbox.links_to(self.upstream))
+
+    def flush(self, sandbox: HasLinks) -> None:
+        for link in sandbox.links_to(self.upstream):
+            link.cut()

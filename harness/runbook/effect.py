@@ -93,7 +93,7 @@ class Effect:
 
     def holds(self, before: str | None, now: str) -> bool:
         """Whether the reading `now` meets the claim; `before` is the reading before the step."""
-        if now == ABSENT:
+        if now == ABSENT or now.lower() == "nan":  # nothing can be said of either
             return False
         if self.becomes == INCREASED:
             was, value = number("0" if before == ABSENT else before), number(now)
@@ -108,9 +108,8 @@ class Effect:
 
 
 def number(text: str | None) -> float | None:
-    """`text` as a number; None where it is none (NaN counts as none: nothing can be said of it)."""
+    """`text` as a number; None where it is none."""
     try:
-        value = float(text) if text is not None else None
+        return float(text) if text is not None else None
     except ValueError:
         return None
-    return value if value == value else None

@@ -11,9 +11,11 @@ aliases and `set` options are not.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -46,15 +48,20 @@ _SPECIAL = re.compile(
 )
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|KEY", re.IGNORECASE)
 
+# `builtin`, since a line may define functions of any name.
 # Everything that goes out of the shell by _STATE is data for us and is never run: a name, "=", a value, NUL.
 _PREAMBLE = f"""\
 ulimit -f 131072 -c 0
 command_not_found_handle() {{ {_REFUSED} "$@"; return 127; }}
 __gameday_tell() {{
-  local __gameday_name IFS=$' \\n'
-  for __gameday_name in $(compgen -e); do printf 'x%s=%s\\0' "$__gameday_name" "${{!__gameday_name-}}" >&{_STATE}; done
-  for __gameday_name in $(compgen -v); do printf 'v%s=%s\\0' "$__gameday_name" "${{!__gameday_name-}}" >&{_STATE}; done
-  printf 'end\\0' >&{_STATE}
+  builtin local __gameday_name IFS=$' \\n'
+  for __gameday_name in $(builtin compgen -e); do
+    builtin printf 'x%s=%s\\0' "$__gameday_name" "${{!__gameday_name-}}" >&{_STATE}
+  done
+  for __gameday_name in $(builtin compgen -v); do
+    builtin printf 'v%s=%s\\0' "$__gameday_name" "${{!__gameday_name-}}" >&{_STATE}
+  done
+  builtin printf 'end\\0' >&{_STATE}
 }}
 trap __gameday_tell EXIT
 declare -r LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT
@@ -65,7 +72,7 @@ set -r
 _EPILOGUE = """\
 __gameday_status=$?
 __gameday_tell
-exit "$__gameday_status"
+builtin exit "$__gameday_status"
 """
 
 
@@ -80,7 +87,7 @@ class Place(Protocol):
 
 
 class Operations(Protocol):
-    """What the operations shell knows. `addresses` maps what the runbook calls a server (`localhost:8002`) to where it
+    """What the operations shell knows. `addresses` maps what the runbook calls a server (`localhost:9090`) to where it
     is, `units` the service manager's units to services; `ca` is a service and a path inside it; `environment` is what
     the operator's shell has set."""
 
@@ -141,7 +148,7 @@ def _tools(sandbox: Sandbox, operations: Operations, clock: Clock, nowhere: int)
     if sleep := _real("sleep"):
         tools["sleep"] = Sleep(sleep, clock.scale)
     for name, (unsafe, first) in FILTERS.items():
-        if real := _real(name):
+        if (real := _real(name)) and (not first or _understands(real, first)):
             tools[name] = Filter(name, real, unsafe, first)
     return tools
 
@@ -149,6 +156,12 @@ def _tools(sandbox: Sandbox, operations: Operations, clock: Clock, nowhere: int)
 def _real(name: str) -> Path | None:
     found = shutil.which(name)
     return Path(found) if found else None
+
+
+def _understands(real: Path, options: tuple[str, ...]) -> bool:
+    """Whether `real` knows the options that make it safe; one that does not is left out of the shell."""
+    tried = subprocess.run([real, *options, "", os.devnull], capture_output=True, timeout=10, check=False)
+    return tried.returncode == 0
 
 
 def _write_shim(directory: Path, name: str, bash: str) -> None:

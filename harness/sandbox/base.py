@@ -84,6 +84,10 @@ class Link(Protocol):
 
     def enable(self) -> None: ...
 
+    def cut(self) -> None:
+        """Close every open connection; new ones are taken again at once. The link must be enabled, and stays so."""
+        ...
+
     def add_toxic(
         self,
         kind: str,
@@ -101,7 +105,8 @@ class Link(Protocol):
         ...
 
     def bytes_passed(self) -> int:
-        """Bytes that the proxy has carried on this link, both ways, since it started."""
+        """Bytes that the proxy has carried on this link, both ways, since it started. A proxy may count a connection
+        only once it has ended (Toxiproxy 2.12 does): after `cut` or `disable` the count is whole."""
         ...
 
 

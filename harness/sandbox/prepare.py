@@ -93,7 +93,7 @@ def startable(topology: Topology, parts: Mapping[str, PartLike]) -> tuple[Servic
         problems.append("every service is in a profile")
     if problems:
         raise UsageError(
-            f"{topology.path} can't be started as plain processes:",
+            f"{topology.path} can't be started as plain processes",
             problems=problems,
             hint="add `x-process: {command: [...]}` to each service, or use --runtime compose",
         )
@@ -158,7 +158,7 @@ def prepare(
     layout = _layout(topology, services, folder, logs, ground, parts, problems)
     if problems.found:
         raise UsageError(
-            f"{topology.path} can't be started as plain processes:",
+            f"{topology.path} can't be started as plain processes",
             problems=problems.found,
             hint="mend the compose file, or use --runtime compose",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -167,6 +168,8 @@ class ProcessSandbox:
     ) -> Exit:
         """Run a helper under the supervisor. It starts from a clean environment (PATH, LANG, a HOME of its own) with
         `environment` laid over it. Raises UsageError if a helper of that name runs, SandboxError if it can't start."""
+        if not re.fullmatch(r"[\w-][\w.:-]*", name):
+            raise UsageError(f"{name!r} can't name a helper", hint="letters, digits, dashes, dots and colons")
         home = self.folder / "helpers" / name
         try:
             (home / "tmp").mkdir(parents=True, exist_ok=True)

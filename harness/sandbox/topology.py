@@ -40,7 +40,7 @@ class TimeFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
-    """The operations shell: `addresses` maps what the runbook calls a server (`localhost:8002`) to where it is in the
+    """The operations shell: `addresses` maps what the runbook calls a server (`localhost:8080`) to where it is in the
     topology, `units` a service manager's unit to its service; `ca` is the certificate authority's file, as a service
     and a path inside it; `environment` is what the operator's shell has set."""
 
@@ -121,7 +121,7 @@ def read_topology(path: Path, environ: Mapping[str, str]) -> Topology:
     )
     if problems:
         raise UsageError(
-            f"{path} can't be used:", problems=problems, hint="`docker compose config` shows how Compose reads it"
+            f"{path} can't be used", problems=problems, hint="`docker compose config` shows how Compose reads it"
         )
     return topology
 

@@ -326,6 +326,11 @@ class ProxiedLink:
     def enable(self) -> None:
         self._set_enabled(True)
 
+    def cut(self) -> None:
+        """Close every open connection by disabling the link for an instant. Raises SandboxError."""
+        self.disable()
+        self.enable()
+
     def add_toxic(
         self,
         kind: str,

@@ -1,4 +1,4 @@
-"""Fake servers: Prometheus, Alertmanager and the receiver as far as the watch asks them, in one process and scripted."""
+"""Fake servers: Prometheus, Alertmanager and the receiver, scripted, as far as the watch asks them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,7 +17,7 @@ CONFIG = "global: {scrape_interval: 250ms, evaluation_interval: 250ms}\nscrape_c
 
 def instant(seconds: float) -> str:
     """An instant as Go writes it."""
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def alerting(
@@ -38,9 +38,14 @@ def alerting(
     }
 
 
+def target(health: str = "up", *, job: str = "a", instance: str = "i") -> dict[str, Any]:
+    """A target as /api/v1/targets tells it."""
+    return {"labels": {"job": job, "instance": instance}, "health": health}
+
+
 @dataclass
 class Script:
-    """What the servers answer; a test changes it as its story goes. `down` are the names of those that do not answer."""
+    """What the servers answer; a test changes it as its story goes. `down` names those that do not answer."""
 
     url: str = ""
     rules: list[dict[str, Any]] = field(default_factory=list)
@@ -52,6 +57,7 @@ class Script:
     queries: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     down: set[str] = field(default_factory=set)
+    targets: list[dict[str, Any]] = field(default_factory=lambda: [target()])
 
     def answer(self, path: str, query: Mapping[str, list[str]]) -> Any:
         """The JSON for one request, or None for a 503."""
@@ -70,7 +76,7 @@ class Script:
         groups = [{"name": "g", "interval": 0.25, "rules": self.rules}]
         answers: dict[str, Any] = {
             "/api/v1/rules": {"status": "success", "data": {"groups": groups}},
-            "/api/v1/targets": {"status": "success", "data": {"activeTargets": []}},
+            "/api/v1/targets": {"status": "success", "data": {"activeTargets": self.targets}},
             "/api/v1/status/config": {"status": "success", "data": {"yaml": CONFIG}},
             "/api/v1/status/runtimeinfo": {
                 "status": "success",
@@ -88,6 +94,7 @@ def serving() -> Iterator[Script]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet
 
         def do_GET(self) -> None:
             url = urlsplit(self.path)

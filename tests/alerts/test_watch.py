@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,23 +10,10 @@ import pytest
 from harness.alerts.alert import Alert
 from harness.alerts.watch import AlertWatch
 from harness.model.record import AlertEvidence, Gap
-from tests.alerts.fake_servers import Script, alerting, serving
+from harness.testing import FakeClock
+from tests.alerts.fake_servers import Script, alerting, serving, target
 
 A = Alert("A", severity="critical")
-
-
-@dataclass
-class StandingClock:
-    """A clock that the test moves by hand."""
-
-    time: float = 1000.0
-    scale: float = 60.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, wall: float) -> None:
-        self.time += wall
 
 
 @pytest.fixture
@@ -41,18 +27,21 @@ class Watched:
     """A watch that looks when the test says so: its thread is never started."""
 
     def __init__(self, script: Script) -> None:
-        self.clock = StandingClock()
+        self.clock = FakeClock(scale=60, start=1000)
         self.watch = AlertWatch(script.url, script.url, clock=self.clock, alertmanager=script.url)
 
     def look(self, at: float, script: Script | None = None) -> None:
         """Look at `at`; with a script, its rules have been evaluated just then."""
-        self.clock.time = at
+        self.move(at)
         for rule in script.rules if script else ():
             rule["lastEvaluation"] = f"2026-01-01T00:00:{at % 60:09.6f}Z"
         self.watch.look()
 
+    def move(self, at: float) -> None:
+        self.clock.sleep(at - self.clock.now())
+
     def evidence(self, ended: float) -> AlertEvidence:
-        self.clock.time = ended
+        self.move(ended)
         return self.watch.collect(1000.0, ended)
 
     def gaps(self, ended: float = 1100.0) -> tuple[Gap, ...]:
@@ -66,8 +55,8 @@ def watched(script: Script) -> Iterator[Watched]:
     one.watch.__exit__()
 
 
-def active(script: Script, state: str, **labels: str) -> None:
-    script.rules = [alerting("A", state=state, **{"severity": "critical", **labels})]
+def active(script: Script, state: str) -> None:
+    script.rules = [alerting("A", state=state, severity="critical")]
 
 
 def test_states_are_prometheus_own(script: Script, watched: Watched) -> None:
@@ -75,7 +64,7 @@ def test_states_are_prometheus_own(script: Script, watched: Watched) -> None:
     assert watched.watch.state("A", {}) == "unknown"
     for at, state in enumerate(("", "pending", "firing", "")):
         active(script, state)
-        watched.look(1000 + at)
+        watched.look(1000 + at, script)
         assert watched.watch.state("A", {"severity": "critical"}) == (state or "inactive")
         assert watched.watch.state("A", {"severity": "warning"}) == "inactive"
     assert [(one.at, one.state) for one in watched.watch.transitions()] == [
@@ -119,7 +108,7 @@ def test_what_nobody_knows_is_not_quiet(script: Script, watched: Watched, spoil:
 def test_an_old_look_says_nothing_of_now(watched: Watched) -> None:
     """Where the looking itself hangs, the last answer soon means nothing any more."""
     watched.look(1000)
-    watched.clock.time = 1010
+    watched.move(1010)
     assert watched.watch.state("A", {}) == "unknown"
 
 
@@ -156,9 +145,9 @@ def test_waiting_is_pointless_once_prometheus_has_been_gone_for_long(script: Scr
     watched.look(1000)
     script.down = {"prometheus"}
     watched.look(1001)
-    watched.clock.time = 1004
+    watched.move(1004)
     assert not watched.watch.blind()
-    watched.clock.time = 1006
+    watched.move(1006)
     assert "Prometheus at" in watched.watch.blind()
 
 
@@ -253,7 +242,7 @@ def test_the_evidence_is_what_prometheus_stored(script: Script, watched: Watched
 def test_only_the_named_alerts_inputs_are_read(script: Script) -> None:
     """Where a scenario names its alerts, what others read is not asked for."""
     script.rules = [alerting("A"), alerting("B")]
-    watch = AlertWatch(script.url, script.url, clock=StandingClock(), alerts=["B"])
+    watch = AlertWatch(script.url, script.url, clock=FakeClock(), alerts=["B"])
     watch.look()
     assert list(watch.collect(1000.0, 1001.0).inputs) == ["B"]
     watch.__exit__()
@@ -285,16 +274,41 @@ def test_answers_that_make_no_sense_are_no_answers(
 
 def test_it_looks_by_itself_until_its_block_ends(script: Script) -> None:
     """Inside its block the watch looks at once, and again and again."""
-    clock = StandingClock()
+    clock = FakeClock()
     with AlertWatch(script.url, script.url, clock=clock, alertmanager=script.url) as watch:
         assert watch.state("A", {}) == "inactive"
         assert not watch.blind()
 
 
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda script: script.targets.clear(), "no target is known yet"),
+        (lambda script: script.targets.append(target("unknown", job="b")), "one was not scraped yet"),
+        (lambda script: script.rules[0].update(health="unknown"), "a rule was not evaluated yet"),
+    ],
+)
+def test_it_begins_when_prometheus_is_at_work(script: Script, spoil: Any, why: str) -> None:
+    """A Prometheus that is ready and sees nothing yet is waited for, a bounded time."""
+    spoil(script)
+    clock = FakeClock(start=1000)
+
+    def at_work() -> None:
+        script.targets = [target(), target("down", job="b")]
+        script.rules = [alerting("A")]
+
+    clock.at(1003, at_work)
+    with AlertWatch(script.url, script.url, clock=clock):
+        assert 1003 <= clock.now() < 1003.5, why
+    spoil(script)
+    with AlertWatch(script.url, script.url, clock=clock):
+        assert 1018 <= clock.now() < 1018.5, why
+
+
 def test_nobody_there_at_all_is_no_error() -> None:
     """A watch whose servers do not exist opens, knows nothing, and says so."""
     with AlertWatch(
-        "http://127.0.0.1:9", "http://127.0.0.1:9", clock=StandingClock(), alertmanager="http://127.0.0.1:9"
+        "http://127.0.0.1:9", "http://127.0.0.1:9", clock=FakeClock(), alertmanager="http://127.0.0.1:9"
     ) as watch:
         assert watch.state("A", {}) == "unknown"
         evidence = watch.collect(1000.0, 1001.0)

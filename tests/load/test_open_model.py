@@ -115,10 +115,21 @@ def test_a_freeze_is_shown_as_long_as_it_was(driver: Drive, server: Server) -> N
 
 
 def test_an_engine_that_falls_behind_is_found_out(driver: Drive) -> None:
-    """Users that burn the processor make the generator late: the run is INVALID, and the samples show the delay."""
-    burn = GET.replace("PATH", "/") + "        sum(range(4_000_000))\n"
-    with driver(burn).drive(Arrivals.constant(60)) as load:
-        time.sleep(2.5)
+    """Users that hold up the whole process make the generator late: INVALID, and the samples show the delay."""
+    source = """
+from gevent.monkey import get_original
+from locust import FastHttpUser, task
+calls = []
+class User(FastHttpUser):
+    @task
+    def get(self):
+        calls.append(1)
+        if len(calls) == 20:
+            get_original("time", "sleep")(1.0)
+        self.client.get("/")
+"""
+    with driver(source).drive(Arrivals.constant(60)) as load:
+        time.sleep(2.0)
     record, found = load.record, verdict(load.record, load.samples)
     assert record.complete, record.problem
     assert found.outcome is Outcome.INVALID, found
@@ -126,7 +137,7 @@ def test_an_engine_that_falls_behind_is_found_out(driver: Drive) -> None:
     # Each still counts from when the plan wanted it, not from when the engine got round to it.
     planned = sorted(sample.planned - record.began for sample in load.samples)
     assert planned == pytest.approx([(k + 0.5) / 60 for k in range(len(planned))], abs=0.001)
-    assert max(sample.sent - sample.planned for sample in load.samples) > 0.2
+    assert max(sample.sent - sample.planned for sample in load.samples) > 0.9
 
 
 def test_the_same_seed_sends_the_same_requests(driver: Drive, server: Server) -> None:
@@ -177,7 +188,7 @@ def test_more_than_the_bound_are_dropped_and_said(driver: Drive) -> None:
         assert until(lambda: load.progress().dropped > 0, at_most=5)
     record = load.record
     assert (record.sent, record.in_flight) == (5, 5)
-    assert abs(record.planned - record.sent - record.dropped) <= 1
+    assert record.dropped == pytest.approx(record.planned - record.sent, rel=0.3)
     assert verdict(record, load.samples).outcome is Outcome.INVALID
     assert "dropping arrivals: 5 are open" in load.files.log.read_text()
 

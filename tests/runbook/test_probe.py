@@ -96,6 +96,7 @@ def test_the_last_object_is_found_among_what_was_printed(printed: str, found: st
         ("!= open", None, "absent", False),
         ("== true", None, "true", True),
         ("== 1", None, "NaN", False),
+        ("!= 1", None, "NaN", False),
         ("> 1", None, "many", False),
         ("increased", "1", "2", True),
         ("increased", "2", "2", False),

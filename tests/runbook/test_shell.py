@@ -123,6 +123,7 @@ def test_output_is_bounded(shell: Shell) -> None:
     """What a line prints beyond the limit is counted, not kept."""
     record = shell.run("printf '%0100000d' 0")
     assert record.output.endswith(f"[{100_000 - OUTPUT_LIMIT} more bytes were not kept]\n")
+    assert len(record.output) < OUTPUT_LIMIT + 100
     assert record.exit_status == 0
 
 
@@ -146,6 +147,17 @@ def test_a_syntax_error_is_bashs_to_tell(shell: Shell) -> None:
     assert record.exit_status
     assert "unexpected EOF" in record.output
     assert shell.run("echo on").output == "on\n"
+
+
+def test_functions_do_not_reach_the_tools(tmp_path: Path) -> None:
+    """A function that a line exports under the name of something the shims use is not run by them."""
+    sandbox = LocalSandbox()
+    names = "exec printf read shift unset exit local fail bash sh"
+    define = "; ".join(f"{name}() {{ echo hijacked; }}; export -f {name}" for name in names.split()[1:])
+    with terminal(tmp_path, Ground(units={"u": "generation"}), sandbox) as shell:
+        record = shell.run(f"{define}; systemctl restart u; systemctl is-active u")
+    assert sandbox.asked == [("restart", "generation", {})]
+    assert record.output == "active\n"
 
 
 def test_a_trap_does_not_cost_the_session_its_variables(shell: Shell) -> None:

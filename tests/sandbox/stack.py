@@ -28,19 +28,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         print("asked for", self.path, flush=True)
 
-def escape():
-    """Leave a grandchild that left our session, has no environment of ours and no parent but init."""
+def escape(files):
+    """Leave a grandchild that left our session, has no environment of ours and no parent but init, and, if `files`,
+    none of our open files either."""
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
+            if files:
+                os.closerange(0, 200)
             os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(60)"], {})
         os._exit(0)
     os.wait()
 
-signal.signal(signal.SIGTERM, lambda *_: (print("asked to end", flush=True), os._exit(0)))
+signal.signal(signal.SIGTERM, lambda *_: (print("asked to end", flush=True), time.sleep(0.2), os._exit(0)))
 for word in sys.argv[2:]:
-    if word == "--escape":
-        escape()
+    if word in ("--escape", "--vanish"):
+        escape(files=word == "--vanish")
     if word == "--stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if word == "--child":

@@ -126,6 +126,10 @@ def test_a_restart_takes_a_new_environment_and_keeps_it(tiny: ProcessSandbox) ->
     assert (said["env"]["MODE"], said["env"]["PEER"]) == ("careful", f"http://{tiny.address('back', 9000)}/other")
     assert tiny.address("front", 8000) == before
     assert "asked to end" in tiny.log("front")
+    exits = [
+        event.details["status"] for event in tiny.events() if (event.kind, event.subject) == ("service.exited", "front")
+    ]
+    assert exits == [0, 0], "it was killed before it could end by itself"
 
 
 def test_a_stopped_service_stays_stopped(tiny: ProcessSandbox) -> None:
@@ -248,33 +252,37 @@ def test_a_service_that_never_gets_ready_is_given_up(opener: Opener, state: Path
         pytest.fail("it must not get up")
 
 
-def test_a_taken_port_is_tried_again_elsewhere(opener: Opener, state: Path, tmp_path: Path) -> None:
-    """Where somebody takes a service's port before it starts, the whole sandbox starts once more on other ports."""
-    thief = (
-        "import pathlib, socket, subprocess, sys\n"
-        "once = pathlib.Path(sys.argv[2])\n"
-        "if not once.exists():\n"
-        "    once.touch()\n"
-        "    s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)\n"
-        "    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
-        "    s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen(); s.set_inheritable(True)\n"
-        "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(20)'], pass_fds=[s.fileno()],\n"
-        "                     start_new_session=True)\n"
-    )
+THIEF = """
+import pathlib, socket, subprocess, sys
+once = pathlib.Path(sys.argv[2])
+if not once.exists():
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", int(sys.argv[1])))
+    s.listen()
+    s.set_inheritable(True)
+    sleep = [sys.executable, "-c", "import time; time.sleep(20)"]
+    subprocess.Popen(sleep, pass_fds=[s.fileno()], start_new_session=True)
+    once.touch()
+"""
+
+
+@pytest.mark.parametrize(
+    "then", ["exec {python} server.py {port:9000}", "[ -e '{once}2' ] || { touch '{once}2'; sleep 60; }"]
+)
+def test_a_taken_port_is_tried_again_elsewhere(opener: Opener, state: Path, tmp_path: Path, then: str) -> None:
+    """Where somebody takes a service's port before it starts, whether the service then ends or sits there while the
+    thief answers in its place, the whole sandbox starts once more on other ports."""
+    once = tmp_path / "stolen"
 
     def steal(services: dict[str, Any]) -> None:
-        once = str(tmp_path / "stolen")
-        services["thief"] = {
-            "x-process": {"command": ["{python}", "-c", thief, "{port:back:9000}", once], "oneshot": True}
-        }
-        # The port is free for the thief only once `back` has let go of its reservation: it crashes once first.
-        services["back"]["x-process"]["command"] = [
-            "/bin/sh",
-            "-c",
-            f"while [ ! -e '{once}' ]; do sleep 0.05; done; sleep 0.2; exec {{python}} server.py {{port:9000}}",
-        ]
+        theft = ["{python}", "-c", THIEF, "{port:back:9000}", str(once)]
+        services["thief"] = {"x-process": {"command": theft, "oneshot": True}}
+        # The port is free for the thief once `back` has been started.
+        wait = f"while [ ! -e '{once}' ]; do sleep 0.05; done; "
+        script = wait + then.replace("{once}", str(once)) + "; exec {python} server.py {port:9000}"
+        services["back"]["x-process"] = {"command": ["/bin/sh", "-c", script], "ready": {"tcp": 9000}}
 
     with opener(write_stack(tmp_path, steal), logs=tmp_path / "logs") as sandbox:
-        assert (tmp_path / "stolen").exists()
+        assert once.exists()
         assert ask(sandbox, "back", 9000)["env"]["ROLE"] == "back"
-        assert "Address already in use" in sandbox.log("back")

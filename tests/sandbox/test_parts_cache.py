@@ -22,6 +22,7 @@ def server(folder: Path) -> Installed:
     path = folder / "bin" / "server"
     path.parent.mkdir()
     path.write_text("12345")
+    path.chmod(0o755)
     return Installed(version="1.2", how="release 1.2", files={"server": path})
 
 
@@ -53,7 +54,9 @@ def test_a_failed_install_leaves_nothing(cache: Cache) -> None:
     assert [path.name for path in cache.workshops.iterdir()] == ["all.lock"]
 
 
-@pytest.mark.parametrize("damage", ["shorter", "gone", "manifest shorter", "manifest of another format"])
+@pytest.mark.parametrize(
+    "damage", ["shorter", "gone", "not executable", "manifest shorter", "manifest of another format"]
+)
 def test_damage_is_noticed_and_mended(damage: str, cache: Cache) -> None:
     """An install that lost a file, or a part of one, does not count, and the next one takes its place."""
     with open_workshop(cache, quiet) as shop:
@@ -62,6 +65,8 @@ def test_damage_is_noticed_and_mended(damage: str, cache: Cache) -> None:
     match damage:
         case "shorter":
             program.write_text("123")
+        case "not executable":
+            program.chmod(0o644)
         case "gone":
             program.unlink()
         case "manifest shorter":
@@ -106,12 +111,13 @@ def test_two_at_once_install_once(cache: Cache) -> None:
 
 def test_left_overs_of_a_killed_process_are_swept(cache: Cache) -> None:
     """A workshop that nobody holds is removed by the next one; one in use is left alone."""
-    dead = cache.workshops / "dead"
-    dead.mkdir(parents=True)
-    (dead / "half").write_text("")
+    for name in ("dead", "orphan"):
+        (cache.workshops / name).mkdir(parents=True)
+        (cache.workshops / name / "half").write_text("")
     (cache.workshops / "dead.owner").write_text("")
     with open_workshop(cache, quiet) as alive:
-        assert not dead.exists()
+        left = {path.name for path in cache.workshops.iterdir()}
+        assert left == {"all.lock", alive.folder.name, f"{alive.folder.name}.owner"}
         with open_workshop(cache, quiet):
             assert alive.folder.is_dir()
 

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from harness.sandbox.state import SOCKET, read_state
 from tests.sandbox.stack import ask, eventually, write_stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+ROOT = str(Path(__file__).parents[2])
 PROMISED = 5.0  # seconds after the death of a harness in which everything of it must be gone
 
 
@@ -60,7 +63,7 @@ def harness(
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))},
     ) as process:
         try:
             assert process.stdout is not None
@@ -78,13 +81,16 @@ def name_of(process: subprocess.Popen[str]) -> str:
     return name
 
 
-@pytest.mark.parametrize("after", [0.0, 0.02, 0.06, 0.12, 0.2, 0.3, 0.45, 0.6])
-def test_a_harness_killed_while_it_starts_leaves_nothing(after: float, state: Path, tmp_path: Path) -> None:
-    """kill -9 at any instant of the start: within 5 s no process, folder or socket is left."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("after", [0.0, 0.05, 0.12, 0.2, 0.3, 0.45, 0.6])
+def test_a_harness_ended_while_it_starts_leaves_nothing(
+    after: float, number: signal.Signals, state: Path, tmp_path: Path
+) -> None:
+    """Killed or interrupted at any instant of the start: within 5 s no process, folder or socket is left."""
     with harness(tmp_path) as process:
         time.sleep(after)
-        process.kill()
-        process.wait()
+        os.killpg(process.pid, number)
+        process.wait(PROMISED)
     assert eventually(lambda: gone(state), PROMISED)
 
 
@@ -94,13 +100,14 @@ def test_a_harness_that_ends_takes_its_sandbox_with_it(number: signal.Signals, s
     5 s nothing is left."""
 
     def resist(services: dict[str, Any]) -> None:
-        services["back"]["x-process"]["command"] += ["--escape", "--stubborn"]
+        services["back"]["x-process"]["command"] += ["--escape", "--vanish", "--stubborn"]
 
     with harness(tmp_path, resist) as process:
         name = name_of(process)
-        before = [identity for pid in everyone(state) if (identity := Identity.of(pid))]
+        supervisor = read_state(state / name).supervisor  # type: ignore[union-attr]  # it is up
+        before = belonging(state / name, [supervisor])
         ports = read_state(state / name).ports  # type: ignore[union-attr]  # it is up
-        assert len(before) >= 6  # the supervisor, two services, a child, one that escaped, a helper
+        assert len(before) >= 7  # the supervisor, two services, a child, two that escaped, a helper
         os.killpg(process.pid, number)  # as a terminal does with Ctrl-C
         process.wait()
     assert eventually(lambda: gone(state) and not [one for one in before if one.alive], PROMISED)
@@ -281,15 +288,19 @@ def test_a_log_folder_that_vanishes_does_not_disturb_the_sandbox(state: Path, tm
     assert gone(state)
 
 
-def test_two_supervisors_never_share_a_port(state: Path, tmp_path: Path) -> None:
-    """Ports set aside by one sandbox are not given to another, held or let go."""
-    with opened(tmp_path / "a") as first, opened(tmp_path / "b") as second:
-        for _ in range(20):
-            ask_supervisor(first.folder, "reserve", count=50)
-            ask_supervisor(second.folder, "reserve", count=50)
-        ports = [set(read_state(s.folder).ports) for s in (first, second)]  # type: ignore[union-attr]  # both are up
-        assert len(ports[0]) == len(ports[1]) == 1002
-        assert not ports[0] & ports[1]
+def test_a_port_that_another_sandbox_wrote_down_is_not_taken(state: Path, tmp_path: Path) -> None:
+    """A port that another sandbox has let go of, for a service that is down just now, stays that sandbox's."""
+    with opened(tmp_path) as sandbox:
+        mine = read_state(sandbox.folder)
+        assert mine is not None
+        other = replace(mine, folder=state / "other", ports=tuple(range(1024, 65536)))
+        other.folder.mkdir()
+        (other.folder / LEASH).touch()
+        other.save()
+        with pytest.raises(SandboxError, match="no 3 free ports"):
+            ask_supervisor(sandbox.folder, "reserve", count=3)
+        shutil.rmtree(other.folder)
+        assert len(ask_supervisor(sandbox.folder, "reserve", count=3)["ports"]) == 3
 
 
 def test_the_leash_tells_a_process_that_wiped_its_environment(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def test_all_that_is_wrong_with_the_file_is_told_at_once() -> None:
     text = '[{}, {"name": "a", "upstream": "b"}, {"name": "c", "upstream": "d:1"}, {"name": "c", "upstream": "d:1"}, 5]'
     with pytest.raises(UsageError) as raised:
         far_ends(text, lambda service, port: "tcp")
-    assert [problem.split(":")[0] for problem in raised.value.problems] == [
+    assert [problem.split(": ")[1] for problem in raised.value.problems] == [
         "proxy 1 has no name",
         "proxy 2 (a)",
         "proxy 4",
@@ -278,7 +278,7 @@ def test_toxics_with_problems(wire: Wire, changed: dict[str, Any], problems: lis
     kind = settings.pop("kind")
     with pytest.raises(UsageError) as raised:
         Toxiproxy(API, ends=ENDS).link("a-b").add_toxic(kind, **settings)
-    assert [problem.split(":")[0] for problem in raised.value.problems] == problems
+    assert [problem.split(": ")[1] for problem in raised.value.problems] == problems
     assert wire.asked == []
 
 

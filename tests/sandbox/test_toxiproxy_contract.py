@@ -261,6 +261,16 @@ def test_latencies_in_one_direction_add_up(link: Link) -> None:
         assert caller.round_trip() >= 0.150 - EARLY
 
 
+def test_a_caller_that_has_finished_gets_what_is_on_its_way(link: Link) -> None:
+    """Data that a toxic holds arrive although the caller has closed its own direction meanwhile."""
+    link.add_toxic("latency", name="slow", attributes={"latency": 500})
+    with calling(link) as caller:
+        caller.say("give 5")
+        time.sleep(0.2)  # until the answer has reached the proxy
+        caller.sock.shutdown(socket.SHUT_WR)
+        assert caller.read(6) == b"ggggg"
+
+
 def test_jitter_spreads_the_delay_around_the_latency(link: Link) -> None:
     """A latency of 60 ± 40 ms gives delays from 20 ms on that differ by more than chance does."""
     link.add_toxic("latency", name="slow", attributes={"latency": 60, "jitter": 40})

@@ -53,8 +53,8 @@ class Cache:
             files = {}
             for name, entry in manifest["files"].items():
                 path = folder / entry["path"]
-                # A file that lost its end in a power cut is as good as none.
-                if path.stat().st_size != entry["size"] or not os.access(path, os.R_OK):
+                # A file that lost its end in a power cut, or that can't be started, is as good as none.
+                if path.stat().st_size != entry["size"] or not os.access(path, os.X_OK):
                     return None
                 files[name] = path
             return Installed(version=str(manifest["version"]), how=str(manifest["how"]), files=files)

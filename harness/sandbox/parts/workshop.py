@@ -152,14 +152,24 @@ def open_workshop(cache: Cache, say: Callable[[str], None]) -> Iterator[Workshop
 def _claim(workshops: Path, held: contextlib.ExitStack) -> Path:
     """A new folder in `workshops`, ours for as long as `held` holds."""
     with locked(workshops / "all.lock", wait=time.sleep, patience=30):
-        for lock in workshops.glob("*.owner"):
-            with contextlib.suppress(TimeoutError), locked(lock, wait=time.sleep, patience=0):
-                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-                lock.unlink(missing_ok=True)
+        for left in workshops.iterdir():
+            # A compiler whose owner was killed may still write here; then the rest is swept the next time.
+            if left.is_dir() and not _owned(left):
+                shutil.rmtree(left, ignore_errors=True)
+                _lock_of(left).unlink(missing_ok=True)
         folder = workshops / secrets.token_hex(4)
         held.enter_context(locked(_lock_of(folder), wait=time.sleep, patience=0))
         folder.mkdir()
     return folder
+
+
+def _owned(folder: Path) -> bool:
+    """Whether a live process holds the workshop `folder`."""
+    try:
+        with locked(_lock_of(folder), wait=time.sleep, patience=0):
+            return False
+    except TimeoutError:
+        return True
 
 
 def _lock_of(folder: Path) -> Path:
