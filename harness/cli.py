@@ -121,6 +121,8 @@ def run(
     entries = find(Path("scenarios"), names)
     session.prepare_run(settings, {step for entry in entries for step in entry.steps})
     done = run_scenarios(entries, settings, repeat=repeat, quiet=as_json)
+    for problem in (*done.unusable, *done.broken):
+        _say(f"gameday: {problem}")
     if as_json:
         _show(done.as_json(), True)
     raise typer.Exit(done.exit_code)

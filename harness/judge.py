@@ -16,7 +16,7 @@ from harness.load.checks import LoadKeptUp
 from harness.mitigations.checks import StepWorked
 from harness.model.check import Check
 from harness.model.judgement import Judgement, Time
-from harness.model.record import Record
+from harness.model.record import Record, StepRecord
 from harness.model.units import say_duration
 from harness.model.verdict import Outcome, Verdict, worst
 from harness.slo.objective import During, RecoveredWithin
@@ -63,7 +63,7 @@ def judge(record: Record) -> Judgement:
         outcome=worst(verdict.outcome for verdict in verdicts),
         verdicts=tuple(verdicts),
         times=times(record),
-        findings=tuple(f"{step.name}: {step.finding}" for step in record.steps if step.finding),
+        findings=tuple(_finding(step) for step in record.steps if step.finding),
     )
 
 
@@ -97,6 +97,11 @@ def _decoded(plain: Mapping[str, Any], record: Record) -> Verdict:
         said = f"not a check known to this version: {problem.errors()[0]['msg']}"
         return Verdict(claim=str(plain.get("kind", "?")), outcome=Outcome.ERROR, observed=said)
     return _verdict(check, record)
+
+
+def _finding(step: StepRecord) -> str:
+    """What the runbook's own text failed to do; of a known finding its reason, since the step's commands tell the rest."""
+    return f"{step.name} ({step.source}): " + (f"known: {step.accepted}" if step.accepted else step.finding)
 
 
 def _clock(record: Record) -> Verdict:

@@ -69,7 +69,8 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
             if live.judgement is not None:
                 results.judged.append((live.judgement, live.folder))
     except UsageError as problem:
-        results.unusable.append(str(problem))
+        if str(problem) not in results.unusable:
+            results.unusable.append(str(problem))
         raise
 
 

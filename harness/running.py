@@ -23,11 +23,13 @@ from harness.store import verdict_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What the scenarios came to. `expected` is how many had to be judged: fewer is never a pass."""
+    """What the scenarios came to. `expected` is how many had to be judged: fewer is never a pass. `unusable` are
+    configuration problems, `broken` errors of ours, each as its own message."""
 
     judged: tuple[tuple[Judgement, Path], ...]
     expected: int
     unusable: tuple[str, ...]
+    broken: tuple[str, ...]
 
     @property
     def exit_code(self) -> int:
@@ -55,6 +57,7 @@ def run_scenarios(entries: Sequence[Entry], settings: Settings, *, repeat: int =
     """Run `entries` in this process, each `repeat` times, one after the other."""
     judged: list[tuple[Judgement, Path]] = []
     unusable: list[str] = []
+    broken: list[str] = []
     nodes = list(dict.fromkeys(entry.node for entry in entries))
     for _ in range(repeat):
         keep = _Keep()
@@ -62,7 +65,13 @@ def run_scenarios(entries: Sequence[Entry], settings: Settings, *, repeat: int =
             pytest.main([*_arguments(settings), *nodes], plugins=[keep])
         judged += keep.results.judged
         unusable += keep.results.unusable
-    return Done(judged=tuple(judged), expected=len(nodes) * repeat, unusable=tuple(dict.fromkeys(unusable)))
+        broken += keep.results.broken
+    return Done(
+        judged=tuple(judged),
+        expected=len(nodes) * repeat,
+        unusable=tuple(dict.fromkeys(unusable)),
+        broken=tuple(text for text in dict.fromkeys(broken) if text not in unusable),
+    )
 
 
 def _arguments(settings: Settings) -> list[str]:

@@ -20,7 +20,7 @@ from harness.judge import judge
 from harness.load.driver import LoadDriver, read_samples
 from harness.mitigations.operator import RunbookOperator
 from harness.model.judgement import Judgement
-from harness.model.record import Record, Scenario
+from harness.model.record import CommandRecord, Record, Scenario
 from harness.rejudge import FORMS, render
 from harness.run import Cast, Progress, Run
 from harness.runbook.parse import read_runbook
@@ -180,7 +180,16 @@ def _operator(topology: Topology, steps: Steps, sandbox: ProcessSandbox, clock: 
     ca = sandbox.path(*operations.ca) if operations.ca else None
     probe = SandboxProbe(sandbox, prometheus=_where(topology, "prometheus", sandbox), ca=ca)
     with open_shell(sandbox, operations, clock=clock, directory=sandbox.folder / "operator") as shell:
+        _refuse([trouble for line in operations.ready if (trouble := _trouble(shell.run(line)))])
         yield RunbookOperator(steps=steps, shell=shell, probe=probe, clock=clock)
+
+
+def _trouble(done: CommandRecord) -> str:
+    """Why a command that had to succeed did not; empty where it did."""
+    if done.exit_status == 0:
+        return ""
+    ended = done.refused or ("was stopped" if done.exit_status is None else f"exited with {done.exit_status}")
+    return f"x-gameday.operations.ready: `{done.text}` {ended}: {' '.join(done.output.split())[:300]}"
 
 
 def _where(topology: Topology, role: Role, sandbox: ProcessSandbox) -> Address:

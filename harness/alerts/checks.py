@@ -101,7 +101,7 @@ class Fires:
         flaw = case.watched.unread()
         if flaw is not None:
             return case.flawed(flaw)
-        before = [one for one in case.history.active(record.began, start) if one.at < start]
+        before = case.history.active(record.began, start)
         if before:
             early = f"it was not quiet before: {before[0].state} {case.measured(start - before[0].at)} before {self.of}"
             return case.said(Outcome.INVALID, early, f"alerts.states at {before[0].at:.3f}")

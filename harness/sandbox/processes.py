@@ -250,16 +250,24 @@ def open_sandbox(
             if attempt == 2:
                 raise
             continue
-        except BaseException:
-            keeper.end()
+        except BaseException as broken:
+            _end_after(broken, keeper)
             raise
         break
     try:
         yield sandbox
-    except BaseException:
-        keeper.end()
+    except BaseException as broken:
+        _end_after(broken, keeper)
         raise
     keeper.detach() if detached else keeper.end()
+
+
+def _end_after(broken: BaseException, keeper: Keeper) -> None:
+    """End the sandbox after something went wrong, which stays the news: trouble with the end is only added to it."""
+    try:
+        keeper.end()
+    except SandboxError as odd:
+        broken.add_note(str(odd))
 
 
 def _make(logs: Path) -> None:

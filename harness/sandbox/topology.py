@@ -42,12 +42,14 @@ class TimeFiles:
 class Operations:
     """The operations shell: `addresses` maps what the runbook calls a server (`localhost:8080`) to where it is in the
     topology, `units` a service manager's unit to its service; `ca` is the certificate authority's file, as a service
-    and a path inside it; `environment` is what the operator's shell has set."""
+    and a path inside it; `environment` is what the operator's shell has set. Each command line of `ready`
+    must succeed in that shell before a run begins: a wrong token shows there and not in mid-incident."""
 
     addresses: Mapping[str, Endpoint] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     ca: tuple[str, str] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    ready: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +277,7 @@ def _read_operations(raw: object, services: Mapping[str, Service], reading: Read
     if not isinstance(raw, dict):
         reading.report("is not a mapping")
         return Operations()
-    if unknown := sorted(set(map(str, raw)) - {"addresses", "units", "ca", "environment"}):
+    if unknown := sorted(set(map(str, raw)) - {"addresses", "units", "ca", "environment", "ready"}):
         reading.report(f"does not have {', '.join(unknown)}")
     addresses: dict[str, Endpoint] = {}
     for outside, inside in _mapping(raw, "addresses", reading).items():
@@ -292,6 +294,7 @@ def _read_operations(raw: object, services: Mapping[str, Service], reading: Read
         units=units,
         ca=_read_ca(raw.get("ca"), services, reading.under("ca")),
         environment={name: str(value) for name, value in _mapping(raw, "environment", reading).items()},
+        ready=_read_lines(raw.get("ready"), reading.under("ready")),
     )
 
 
@@ -301,6 +304,15 @@ def _mapping(raw: Mapping[str, Any], key: str, reading: Reading) -> dict[str, An
         reading.report(f"{key} is not a mapping")
         return {}
     return {str(name): item for name, item in value.items()}
+
+
+def _read_lines(raw: object, reading: Reading) -> tuple[str, ...]:
+    if raw is None:
+        return ()
+    if not isinstance(raw, list) or not all(isinstance(line, str) for line in raw):
+        reading.report("must be a list of command lines")
+        return ()
+    return tuple(raw)
 
 
 def _read_ca(raw: object, services: Mapping[str, Service], reading: Reading) -> tuple[str, str] | None:

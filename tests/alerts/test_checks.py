@@ -111,6 +111,8 @@ def test_a_rule_that_was_never_loaded_fails(check: Check, rule: Rule | None) -> 
     verdict = check.judge(told(rules=rules, rules_at_end=rules, states=NEVER, notifications=()))
     assert verdict.outcome is FAIL
     assert "no such rule is loaded" in verdict.observed
+    mislabelled = rule is not None and rule.name == NAME
+    assert ('has the labels {severity="warning"}' in verdict.observed) == mislabelled
 
 
 @pytest.mark.parametrize("check", EVERY, ids=lambda check: check.kind)
@@ -149,6 +151,7 @@ def late(by: float) -> Record:
         (told(states=active("firing", FIRING, LAST, OTHER)), FAIL, "another alert fired"),
         (told(states=(*active("pending", 1010.0, 1011.0), *STATES)), INVALID, "pending before the fault"),
         (told(states=(*active("firing", 1019.75, 1019.75), *STATES)), INVALID, "firing just before the fault"),
+        (told(states=(*active("pending", INJECTED, INJECTED), *STATES)), INVALID, "pending as the fault began"),
         (told(states=(*active("firing", 1010.0, 1011.0, OTHER), *STATES)), PASS, "another alert fired before"),
         (told(gaps=(gap(1005.0, 1006.0),)), UNKNOWN, "not watched before the fault"),
         (told(gaps=(gap(1021.0, 1022.0),)), UNKNOWN, "not watched between fault and firing"),
@@ -255,6 +258,7 @@ def test_other_labels_are_named() -> None:
     [
         ({"notifications": (note(FIRING + 2),)}, PASS, "exactly on the limit"),
         ({"notifications": (note(FIRING + 2.2),)}, UNKNOWN, "late by less than the resolution"),
+        ({"notifications": (note(FIRING + 2 + STEP),)}, UNKNOWN, "late by just the resolution"),
         ({"notifications": (note(FIRING + 3),)}, FAIL, "late"),
         (
             {"notifications": (note(FIRING + 3),), "gaps": (gap(1023.5, 1024.0, "receiver"),)},
@@ -269,6 +273,10 @@ def test_other_labels_are_named() -> None:
         ({"gaps": (gap(1010.0, 1011.0, "alertmanager"),)}, UNKNOWN, "Alertmanager was away at any time"),
         ({"notifications": (note(1010.0, starts_at=1009.0),)}, FAIL, "a leftover that came before it fired"),
         ({"notifications": (note(1024.0, starts_at=900.0),)}, FAIL, "a repetition of an older firing"),
+        ({"notifications": (note(starts_at=FIRING - STEP),)}, PASS, "begun an evaluation earlier"),
+        ({"notifications": (note(starts_at=FIRING - 2 * STEP),)}, FAIL, "begun before it fired"),
+        ({"notifications": (note(starts_at=LAST + 2 * STEP),)}, FAIL, "begun after it fired"),
+        ({"notifications": (note(FIRING - 0.1),)}, FAIL, "arrived before it fired"),
         ({"notifications": (note(labels=OTHER),)}, FAIL, "another alert was delivered"),
         ({"notifications": (replace(note(), name="Other"),)}, FAIL, "another name was delivered"),
         ({"notifications": (note(TOLD, "resolved"),)}, FAIL, "only its end was delivered"),
@@ -276,6 +284,14 @@ def test_other_labels_are_named() -> None:
         ({"states": NEVER}, FAIL, "a notification of an alert that never fired is none of it"),
         ({"states": NEVER, "gaps": (gap(1023.0, 1024.0),)}, UNKNOWN, "it may have fired unseen"),
         ({"states": NEVER, "rules_at_end": NO_RULE}, FAIL, "it never fired: the rule was deleted"),
+        (
+            {"states": NEVER, "rules_at_end": NO_RULE, "gaps": (gap(1030.0, ENDED, f"rule {NAME}"),)},
+            FAIL,
+            "and we saw it go",
+        ),
+        ({"states": NEVER, "rules_at_end": NO_RULE, "gaps": (gap(1023.0, 1024.0),)}, UNKNOWN, "but not all the while"),
+        ({"states": NEVER, "rules_at_end": (replace(RULE, health="err"),)}, UNKNOWN, "the rule broke"),
+        ({"states": NEVER, "gaps": (gap(1030.0, 1031.0, f"rule {NAME}"),)}, UNKNOWN, "the rule was not evaluated"),
         ({"states": NEVER, "up": (scraped(1000.0, 1024.0),)}, UNKNOWN, "it never fired: it was not fed"),
     ],
 )
@@ -293,6 +309,7 @@ def test_delivered_without_a_limit_waits_until_the_run_ends() -> None:
 def test_not_delivered_yet_is_unknown() -> None:
     """A limit that had not passed when the run ended is not missed."""
     assert judged(DELIVERED, replace(told(notifications=()), ended=FIRING + 1)) is UNKNOWN
+    assert judged(DELIVERED, replace(told(notifications=()), ended=FIRING + 2)) is FAIL
 
 
 # -- resolves ----------------------------------------------------------------------------------------------------
@@ -317,6 +334,7 @@ def test_not_delivered_yet_is_unknown() -> None:
         ({"gaps": (gap(1070.0, 1071.0, f"rule {NAME}"),)}, UNKNOWN, "not evaluated after it ended"),
         ({"gaps": (gap(1070.0, 1071.0, "receiver"),)}, PASS, "the receiver is not needed to resolve"),
         ({"rules_at_end": NO_RULE}, FAIL, "it went quiet because the rule was deleted"),
+        ({"rules_at_end": NO_RULE, "gaps": (gap(1070.0, 1071.0),)}, UNKNOWN, "or it had resolved before, unseen"),
         ({"rules_at_end": (replace(RULE, health="err"),)}, UNKNOWN, "it went quiet because the rule broke"),
         ({"up": (scraped(1000.0, 1064.0),)}, UNKNOWN, "it went quiet because nobody scraped any more"),
         ({"up": (joined(scraped(1000.0, 1064.0), scraped(1064.0, ENDED, up=0)),)}, UNKNOWN, "or scraped in vain"),
@@ -345,6 +363,50 @@ def test_still_firing_when_a_short_run_ends_is_unknown() -> None:
     assert judged(RESOLVES, record) is UNKNOWN
 
 
+def test_a_run_may_end_soon_after_an_alert_was_seen_to_resolve() -> None:
+    """Two evaluations without the alert are enough where everything was scraped."""
+    assert judged(RESOLVES, replace(RECORD, ended=LAST + 3 * STEP)) is PASS
+
+
+@pytest.mark.parametrize(("again", "outcome"), [(ENDED - 2.5, PASS), (ENDED - 2.25, UNKNOWN)])
+def test_after_a_hole_the_alert_must_have_had_the_time_to_fire(again: float, outcome: Outcome) -> None:
+    """Once its input is scraped again, an alert needs its `for` (2 s) and two evaluations before silence counts."""
+    check = ALERT.resolves(within=minutes(60), of=OUTAGE.end)
+    assert judged(check, told(up=(joined(scraped(1000.0, 1064.0), scraped(again)),))) is outcome
+
+
+@pytest.mark.parametrize(
+    ("check", "record", "said"),
+    [
+        (FIRES, told(states=(*active("pending", 1010.0, 1011.0), *STATES)), "pending 10 min ± 15 s before the start"),
+        (FIRES, replace(told(states=NEVER), ended=INJECTED + 5), "when the run ended, 5 min after the start"),
+        (FIRES, told(states=active("pending", 1021.0, 1060.0)), "it became pending, and did not fire"),
+        (FIRES, told(states=NEVER), "it did not fire"),
+        (
+            FIRES,
+            told(gaps=(gap(1005.0, 1006.5),)),
+            "prometheus could not be watched for 1 min 30 s: connection refused",
+        ),
+        (FIRES, told(up=(scraped(1010.0),)), "generation-service at 127.0.0.1:7 was not scraped for 10 min"),
+        (DELIVERED, RECORD, "delivered 12 s ± 15 s after it fired"),
+        (RESOLVES, told(states=active("firing", FIRING, 1080.0)), "it still fired 20 min ± 15 s after the end of"),
+        (RESOLVES, told(states=active("firing", FIRING, 1049.75)), "resolved 10 min ± 15 s before the end of outage"),
+        (
+            RESOLVES,
+            replace(told(states=active("firing", FIRING, HEALED + 3)), ended=HEALED + 3),
+            "it was firing when the run ended, 3 min after the end of outage",
+        ),
+        (QUIET, told(states=active("firing", 1007.0, 1008.0)), "it was firing during calm, 2 min into it"),
+        (QUIET, told(states=active("pending", 1007.0, 1008.0)), "it was pending during calm, 2 min into it"),
+        (ALERT.stays_quiet(Window("nowhere")), RECORD, "nowhere never began"),
+        (ALERT.stays_quiet(Window("broken off")), RECORD, "broken off never ended"),
+    ],
+)
+def test_what_was_observed_is_said(check: Check, record: Record, said: str) -> None:
+    """What was seen is said in runbook time, with its resolution where it was measured."""
+    assert said in check.judge(record).observed
+
+
 def test_resolved_says_when_and_how_often_it_came_back() -> None:
     """The last end counts; relapses and the notification are reported."""
     states = (*STATES, *active("firing", 1065.5, 1065.75))
@@ -361,13 +423,18 @@ def test_resolved_says_when_and_how_often_it_came_back() -> None:
     [
         ({"states": (*active("firing", 1010.0, 1011.0), *STATES)}, FAIL, "it fired in the first window"),
         ({"states": (*STATES, *active("firing", 1085.0, 1085.0))}, FAIL, "it fired once in the last window"),
+        ({"states": (*active("firing", 1005.0, 1005.0), *STATES)}, FAIL, "as a window began"),
+        ({"states": (*active("firing", 1015.0, 1015.0), *STATES)}, FAIL, "as a window ended"),
         ({"states": (*STATES, *active("pending", 1085.0, 1085.0))}, FAIL, "it was pending"),
         ({"states": (*STATES, *active("firing", 1085.0, 1086.0, OTHER))}, PASS, "another alert fired"),
         ({"gaps": (gap(1010.0, 1011.0),)}, UNKNOWN, "not watched in a window"),
         ({"gaps": (gap(1014.9, 1020.0),)}, UNKNOWN, "not watched at the end of a window"),
+        ({"gaps": (gap(1000.0, 1005.0),)}, UNKNOWN, "not watched until a window began"),
+        ({"gaps": (gap(1015.0, 1020.0),)}, UNKNOWN, "not watched from a window's end on"),
         ({"gaps": (gap(1030.0, 1040.0),)}, PASS, "not watched between the windows"),
         ({"gaps": (gap(1010.0, 1011.0, f"rule {NAME}"),)}, UNKNOWN, "not evaluated"),
         ({"rules_at_end": NO_RULE}, FAIL, "the rule was deleted"),
+        ({"rules_at_end": NO_RULE, "gaps": (gap(1010.0, 1011.0),)}, UNKNOWN, "and not all was watched"),
         ({"rules_at_end": (replace(RULE, health="err"),)}, UNKNOWN, "the rule broke"),
         ({"up": (scraped(1000.0, 1085.0),)}, UNKNOWN, "not scraped in a window"),
         ({"up": (scraped(up=0),)}, UNKNOWN, "never scraped with success"),

@@ -136,6 +136,7 @@ def test_a_stopped_service_stays_stopped(tiny: ProcessSandbox) -> None:
     """Stopping beats the restart policy; starting brings the service back."""
     tiny.stop("back")
     assert {s.name: s.state for s in tiny.services()}["back"] == "stopped"
+    assert not eventually(lambda: {s.name: s.state for s in tiny.services()}["back"] != "stopped", 0.5)
     with pytest.raises(OSError, match="refused"):
         ask(tiny, "back", 9000)
     tiny.start("back")

@@ -121,6 +121,18 @@ def test_an_exception_in_the_block_ends_the_sandbox_and_comes_through(state: Pat
     assert gone(state)
 
 
+def test_trouble_with_the_end_does_not_hide_what_went_wrong(state: Path, tmp_path: Path) -> None:
+    """An exception of the block comes through as it is, the sandbox's own trouble is noted beside it."""
+    with (  # noqa: PT012 - what is raised comes from deep in the block
+        pytest.raises(ZeroDivisionError) as raised,
+        opened(tmp_path) as sandbox,
+    ):
+        os.kill(int(ask_supervisor(sandbox.folder, "ping")["pid"]), signal.SIGKILL)
+        1 / 0  # noqa: B018 - to raise
+    assert "died or hung" in raised.value.__notes__[0]
+    assert gone(state)
+
+
 def test_a_harness_whose_child_holds_the_lifeline_is_still_missed(state: Path, tmp_path: Path) -> None:
     """A fork of the harness keeps its end of the lifeline open; the supervisor sees by its pid that it is gone."""
     with harness(tmp_path) as process:
@@ -193,6 +205,8 @@ def test_a_harness_that_loses_its_supervisor_says_so_and_cleans_up(state: Path, 
         found.supervisor.send(signal.SIGKILL)
         with pytest.raises(SandboxError, match="does not answer"):
             sandbox.services()
+        died = eventually(lambda: not any(one.alive for one in found.processes.values()), 2)
+    assert died, "the kernel should have killed what the supervisor had started"
     assert "left over: nothing" in str(raised.value)
     assert gone(state)
 
