@@ -69,10 +69,14 @@ async def _watch_owner(custody: Custody) -> None:
     """The second line: a child that the harness forked may hold its end of the lifeline open."""
     with contextlib.suppress(OSError, AttributeError):  # gone already, or a system without pidfd_open(2)
         handle = os.pidfd_open(custody.owner.pid)
-        gone = asyncio.Event()
-        asyncio.get_running_loop().add_reader(handle, gone.set)
-        if custody.owner.alive:
-            await gone.wait()
+        gone, loop = asyncio.Event(), asyncio.get_running_loop()
+        loop.add_reader(handle, gone.set)
+        try:
+            if custody.owner.alive:
+                await gone.wait()
+        finally:  # it stays readable for ever: left in, a supervisor that outlives its harness would spin
+            loop.remove_reader(handle)
+            os.close(handle)
     while custody.owner.alive:  # noqa: ASYNC110 - the end of a process that is no child is no event everywhere
         await asyncio.sleep(0.5)
     if not custody.detached:
