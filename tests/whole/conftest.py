@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -62,10 +63,16 @@ RunOutage = Callable[..., Outage]
 
 
 @pytest.fixture
-def run_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunOutage:
-    """Run the shipped scenario to its judgement, in a state folder of this test's own; nothing may stay of it."""
-    state = tmp_path / "state"
-    monkeypatch.setenv("GAMEDAY_STATE_DIR", str(state))
+def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder of this test's own, with a path short enough for a socket."""
+    with TemporaryDirectory(prefix="gd-") as folder:
+        monkeypatch.setenv("GAMEDAY_STATE_DIR", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def run_outage(tmp_path: Path, state: Path) -> RunOutage:
+    """Run the shipped scenario to its judgement; nothing may stay of its sandbox."""
 
     def run(saboteur: Saboteur, control: Control = Control.NONE) -> Outage:
         settings = Settings(compose=ROOT / "docker-compose.yml", runs=tmp_path / "runs", control=control)
