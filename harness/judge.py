@@ -100,7 +100,7 @@ def _decoded(plain: Mapping[str, Any], record: Record) -> Verdict:
 
 
 def _finding(step: StepRecord) -> str:
-    """What the runbook's own text failed to do; of a known finding its reason, since the step's commands tell the rest."""
+    """What the runbook's own text failed to do; of a known finding its reason: the step's commands tell the rest."""
     return f"{step.name} ({step.source}): " + (f"known: {step.accepted}" if step.accepted else step.finding)
 
 

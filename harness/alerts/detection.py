@@ -62,7 +62,7 @@ class Detection:
             value_seconds_runbook=wall * self.time_scale,
             wall_seconds=wall,
             resolution_seconds=stage.resolution * self.time_scale,
-            said=_SAID[stage.name].format(fault=self.fault, alert=self.alert),
+            said=_SAID[stage.name].format(fault=self.fault, alert=self.alert.partition("{")[0]),
         )
 
 

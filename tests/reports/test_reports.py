@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -269,13 +268,3 @@ def test_a_link_that_was_not_seen_is_shown_as_such(changed: dict[str, object], s
     row = next(line for line in text.splitlines() if said in line and "<time>" in line)
     assert "unseen" in row
     assert "<time>—</time>" in row
-
-
-def test_a_large_run_is_drawn_quickly() -> None:
-    """72,000 samples are a page in less than 2 s, and no larger than a small run's."""
-    record = outage.record(rate=970.0)
-    assert len(record.samples) > 71_000
-    began = time.process_time()
-    text = html.render(record, outage.judgement())
-    assert time.process_time() - began < 2.0
-    assert len(text) < 150_000
