@@ -105,10 +105,11 @@ def _stages(
     if spoiled is not None:
         before = max((one.planned for one in record.samples if one.planned < spoiled), default=spoiled)
         yield Stage(name=IMPACT, at=spoiled, resolution=spoiled - before)
-    scraped = _first_move(record, name, injected)
-    if scraped is not None:
-        yield Stage(name=SCRAPE, at=scraped, resolution=evidence.scrape_interval)
     active = [one for one in evidence.states if one.name == name and carries(one.labels, labels) and one.at >= injected]
+    scraped = _first_move(record, name, injected)
+    # A series that first moved after the threshold was crossed is another one's story.
+    if scraped is not None and (not active or scraped <= active[0].at):
+        yield Stage(name=SCRAPE, at=scraped, resolution=evidence.scrape_interval)
     if not active:
         return
     yield Stage(name=PENDING, at=active[0].at, resolution=evidence.evaluation_interval)
