@@ -35,8 +35,8 @@ check: setup  ## lint, format and types
 torture: setup  ## kill the harness at COUNT=20 random instants; nothing of it may be left
 	@.venv/bin/python -m tests.torture --count $(COUNT)
 
-bench: setup  ## measure again what docs/measurements.md says
-	@.venv/bin/python -m tests.bench
+bench: setup  ## measure again what docs/measurements.md says (ARGS=--real-time: at scale 1 too)
+	@.venv/bin/python -m tests.bench $(ARGS)
 
 lock: setup  ## resolve requirements.lock anew from pyproject.toml
 	@printf 'hatchling\neditables\nuv\n' | .venv/bin/uv pip compile pyproject.toml - --all-extras --universal --python-version 3.11 \

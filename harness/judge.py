@@ -18,7 +18,7 @@ from harness.model.check import Check
 from harness.model.judgement import Judgement, Time
 from harness.model.record import Record, StepRecord
 from harness.model.units import say_duration
-from harness.model.verdict import Outcome, Verdict, worst
+from harness.model.verdict import Control, Outcome, Verdict, worst
 from harness.slo.objective import During, RecoveredWithin
 
 # A wall clock that moved more than this during a run makes Prometheus' instants incomparable with ours (seconds).
@@ -37,6 +37,7 @@ AnyCheck = Annotated[
     | StepWorked,
     Field(discriminator="kind"),
 ]
+ABANDONED = "run.abandoned"
 RECOVERED = "slo.recovered_within"
 STEP_RESOLUTION = 0.05  # how often a step looks for its effect (wall seconds)
 _CHECK: TypeAdapter[Check] = TypeAdapter(AnyCheck)
@@ -51,7 +52,7 @@ def encode_check(check: Check) -> Mapping[str, Any]:
 def judge(record: Record) -> Judgement:
     """Judge every claim of `record`: first those that every run makes (the experiment was sound), then its own."""
     verdicts = [_verdict(check, record) for check in _soundness(record)]
-    verdicts += [_clock(record)] if abs(record.clock_drift) > LARGEST_DRIFT else []
+    verdicts += _conduct(record)
     verdicts += [_decoded(plain, record) for plain in record.checks]
     if record.error:
         verdicts.append(Verdict(claim="the run went through", outcome=Outcome.ERROR, observed=record.error))
@@ -69,13 +70,13 @@ def judge(record: Record) -> Judgement:
 
 def _soundness(record: Record) -> Iterator[Check]:
     for fault in record.faults:
-        if not fault.skipped:
+        if not (fault.skipped and record.control is Control.NO_FAULT):
             yield FaultInForce(window=fault.window)
             yield FaultGone(window=fault.window)
     for load in record.loads:
         yield LoadKeptUp(window=load.window)
     for step in record.steps:
-        if not step.skipped:
+        if not (step.skipped and record.control is Control.NO_MITIGATION):
             yield StepWorked(window=step.window)
 
 
@@ -104,10 +105,23 @@ def _finding(step: StepRecord) -> str:
     return f"{step.name} ({step.source}): " + (f"known: {step.accepted}" if step.accepted else step.finding)
 
 
-def _clock(record: Record) -> Verdict:
-    moved = f"it moved by {say_duration(abs(record.clock_drift))}"
-    limit = say_duration(LARGEST_DRIFT)
-    return Verdict(claim="the machine's clock ran evenly", outcome=Outcome.UNKNOWN, observed=moved, limit=limit)
+def _conduct(record: Record) -> Iterator[Verdict]:
+    """What went wrong with the run itself, if anything did."""
+    if abs(record.clock_drift) > LARGEST_DRIFT:
+        yield Verdict(
+            claim="the machine's clock ran evenly",
+            outcome=Outcome.UNKNOWN,
+            observed=f"it moved by {say_duration(abs(record.clock_drift))}",
+            limit=say_duration(LARGEST_DRIFT),
+        )
+    for event in record.events:
+        if event.kind == ABANDONED:
+            claim = "the story was told to its end"
+            yield Verdict(claim=claim, outcome=Outcome.UNKNOWN, observed=f"it was cut short: {event.subject}")
+    left_out = any(fault.skipped for fault in record.faults) or any(step.skipped for step in record.steps)
+    if record.control is not Control.NONE and not left_out and not record.error:
+        said = f"--control {record.control} had nothing to leave out"
+        yield Verdict(claim="the control changed the story", outcome=Outcome.INVALID, observed=said)
 
 
 def times(record: Record) -> Mapping[str, Time]:

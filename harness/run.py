@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from harness.clock import Clock, wall_seconds
 from harness.errors import HarnessError, UsageError
 from harness.faults import Fault, encode
-from harness.judge import encode_check
+from harness.judge import ABANDONED, encode_check
 from harness.model.check import Check
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals
@@ -209,9 +209,9 @@ class Run:
         name = self._unused(str(fault))
         record = FaultRecord(window=name, description=str(fault), settings=encode(fault))
         if self._control is Control.NO_FAULT:
-            self._keep(fault, replace(record, skipped=True))
             with self._window(name, "fault") as window:
                 yield window
+            self._keep(fault, replace(record, skipped=True))
             return
         with _FaultKeeper(self, fault, record) as keeper, self._window(name, "fault") as window:
             keeper.inject()
@@ -306,7 +306,7 @@ class Run:
             dead = "the load generator has died" if self._load is not None and not self._load.alive else ""
             self._hopeless = dead or self._fault_trouble or self._cast.alerts.blind()
             if self._hopeless:
-                self._event("run.abandoned", self._hopeless)
+                self._event(ABANDONED, self._hopeless)
         return bool(self._hopeless)
 
     def _status(self) -> str:
@@ -336,12 +336,12 @@ class Run:
         self._faults.append(fault)
         self._story.faults.append(record)
 
-    def _traffic(self, fault: Fault) -> int | None:
+    def _traffic(self, fault: Fault) -> int | str | None:
+        """The fault's traffic count, or why it can't be read; None for a fault that has none."""
         try:
             return fault.traffic(self._cast.sandbox)
         except HarnessError as problem:
-            self._event("fault.uncounted", str(problem))
-            return None
+            return str(problem)
 
     def _see_paths_were_used_again(self) -> None:
         """A path that nobody used between the healing and the end was by-passed meanwhile: the fault did not hit what
@@ -349,12 +349,10 @@ class Run:
         for index, (fault, record) in enumerate(zip(self._faults, self._story.faults, strict=True)):
             if record.healed_at is None or self._hopeless:
                 continue
-            healed = record.after[-1].details.get("counted")
             with suppress(HarnessError):  # a dead proxy is seen by the receipt
                 fault.flush(self._cast.sandbox)
             self._cast.clock.sleep(PROBE_SETTLES)
-            now = self._traffic(fault)
-            grown = now - healed if now is not None and isinstance(healed, int) else None
+            grown = _growth(record.after[-1].details.get("counted"), self._traffic(fault))
             receipt = self._receipt(fault, traffic=grown)
             self._story.faults[index] = replace(record, after=(*record.after, receipt))
 
@@ -368,6 +366,13 @@ class Run:
         return replace(receipt, details={**receipt.details, **details, "took": round(clock.now() - began, 3)})
 
 
+def _growth(first: Scalar, now: Scalar) -> int | str | None:
+    """How far a count has grown; None where there is none, and in words why nobody knows."""
+    if isinstance(first, int) and isinstance(now, int):
+        return now - first
+    return None if first is None and now is None else f"the traffic could not be counted: {first}, then {now}"
+
+
 class _FaultKeeper:
     """Keeps one fault's record, and the promise to heal it."""
 
@@ -377,7 +382,7 @@ class _FaultKeeper:
         self._record = record
         self._during: list[Receipt] = []
         self._undo = ExitStack()
-        self._counted: int | None = None
+        self._counted: int | str | None = None
 
     def __enter__(self) -> _FaultKeeper:
         clock = self._run._cast.clock
@@ -399,13 +404,12 @@ class _FaultKeeper:
 
     def _count(self) -> None:
         """What the path carried until the fault cut it; our own probe does not count."""
-        now = self._run._traffic(self._fault)
-        if now is None or self._counted is None:
-            return
+        grown = _growth(self._counted, self._run._traffic(self._fault))
         before = self._record.before[-1]
-        counted = replace(before, details={**before.details, "traffic": now - self._counted})
-        self._record = replace(self._record, before=(counted,))
-        if now == self._counted:
+        self._record = replace(self._record, before=(replace(before, details={**before.details, "traffic": grown}),))
+        if grown is not None and not isinstance(grown, int):
+            self._run._fault_trouble = grown
+        elif grown is not None and grown <= 0:
             self._run._fault_trouble = f"nothing uses what {self._fault} breaks"
 
     def look(self) -> None:

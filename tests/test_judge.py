@@ -10,7 +10,7 @@ import pytest
 from harness import Alert, Control, Outcome, Slo, judge, minutes, percent, seconds
 from harness.judge import _verdict, encode_check
 from harness.model.record import FaultRecord, LoadRecord, Record, Scenario, StepRecord
-from harness.model.timeline import Window
+from harness.model.timeline import Event, Window
 from harness.model.verdict import Verdict, worst
 
 WINDOW = Window("calm")
@@ -90,7 +90,9 @@ def test_every_run_is_asked_whether_it_was_sound() -> None:
     assert len(claims(whole)) == 5
     assert Outcome.PASS not in claims(whole).values()
     skipped = replace(whole, faults=(replace(fault, skipped=True),), steps=(replace(step, skipped=True),), loads=())
-    assert len(claims(skipped)) == 1
+    assert "step" not in " ".join(claims(replace(skipped, control=Control.NO_MITIGATION)))
+    assert "fault" not in " ".join(claims(replace(skipped, control=Control.NO_FAULT)))
+    assert len(claims(skipped)) == 4, "what was left out without a control is judged all the same"
 
 
 def test_our_own_failure_is_an_error() -> None:
@@ -122,6 +124,18 @@ def test_a_check_of_another_version_is_an_error() -> None:
 def test_a_moved_clock_makes_times_unknown() -> None:
     """Where the wall clock was stepped during the run, instants of different processes can't be compared."""
     assert claims(replace(RECORD, clock_drift=-3.0))["the machine's clock ran evenly"] is Outcome.UNKNOWN
+
+
+def test_a_story_that_was_cut_short_never_passes() -> None:
+    """A run that gave up waiting is UNKNOWN even where every claim could be judged."""
+    event = Event(at=1010.0, kind=judge.ABANDONED, subject="Prometheus is gone")
+    assert claims(replace(RECORD, events=(event,)))["the story was told to its end"] is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("control", [Control.NO_FAULT, Control.NO_MITIGATION])
+def test_a_control_that_leaves_nothing_out_is_invalid(control: Control) -> None:
+    """A control of a scenario without fault or steps is the same run again, and shows nothing."""
+    assert claims(replace(RECORD, control=control))["the control changed the story"] is Outcome.INVALID
 
 
 @pytest.mark.parametrize(

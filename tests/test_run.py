@@ -205,6 +205,7 @@ def test_without_fault_control_leaves_the_fault_out() -> None:
         assert stage.sandbox.links()[0].enabled
     record = stage.record
     assert record.faults[0].skipped
+    assert record.faults[0].window == outage.start.window
     assert record.instant(outage.start) is not None
 
 

@@ -67,7 +67,9 @@ def _unused(fault: FaultRecord) -> str:
     """A fault on a path that carries no traffic is no fault: the system went another way, or nobody used it."""
     for receipt in (*fault.before, *fault.after):
         traffic = receipt.details.get("traffic")
-        if isinstance(traffic, int) and traffic <= 0:
+        if isinstance(traffic, str):
+            return traffic
+        if traffic is not None and traffic <= 0:
             when = "before" if receipt in fault.before else "after"
             return f"no traffic passed there {when} the fault: it is unused or by-passed"
     return ""

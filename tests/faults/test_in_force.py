@@ -15,7 +15,7 @@ from harness.model.verdict import Control, Outcome
 BEGAN, ENDED = 1000.0, 1020.0
 
 
-def receipt(at: float, in_force: bool | None, **details: int) -> Receipt:
+def receipt(at: float, in_force: bool | None, **details: int | str) -> Receipt:
     measured = {True: "refused", False: "answered", None: "the proxy can't be asked"}[in_force]
     return Receipt(at=at, in_force=in_force, intended="database down", measured=measured, details=details)
 
@@ -74,6 +74,8 @@ def seen(*states: bool | None) -> Sequence[Receipt]:
         (replace(SOUND, during=SOUND.during[:3]), "nobody looked at it for 18 s"),
         (replace(SOUND, before=(receipt(BEGAN - 1, False, traffic=0),)), "no traffic passed there before"),
         (replace(SOUND, after=(receipt(ENDED, False, traffic=0),)), "no traffic passed there after"),
+        (replace(SOUND, before=(receipt(BEGAN - 1, False, traffic=-5),)), "no traffic passed there before"),
+        (replace(SOUND, before=(receipt(BEGAN - 1, False, traffic="nobody could count"),)), "nobody could count"),
     ],
     ids=[
         "never injected",
@@ -87,6 +89,8 @@ def seen(*states: bool | None) -> Sequence[Receipt]:
         "a silence until the end",
         "unused before",
         "by-passed since",
+        "counted backwards",
+        "not countable",
     ],
 )
 def test_an_unsound_fault_is_invalid(record: FaultRecord, said: str) -> None:
