@@ -7,19 +7,20 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from harness.clock import Clock, wall_seconds
+from harness.cast import Cast, Condition, RunningLoad
+from harness.clock import wall_seconds
 from harness.errors import HarnessError, UsageError
 from harness.faults import Fault, encode
 from harness.judge import ABANDONED, encode_check
 from harness.model.check import Check
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals
-from harness.model.record import AlertEvidence, FaultRecord, LoadRecord, Receipt, Record, Scenario, StepRecord
+from harness.model.record import FaultRecord, LoadRecord, Receipt, Record, Scenario, StepRecord
 from harness.model.timeline import Event, Scalar, Span, SpanKind, Window
 from harness.model.verdict import Control, Outcome
-from harness.sandbox.base import Sandbox, require
+from harness.sandbox.base import require
 
 # How often (wall seconds) a fault is looked at while it has to be in force, and how often a wait looks up.
 RECEIPT_INTERVAL = 1.0
@@ -27,108 +28,6 @@ TICK = 0.1
 # How long (wall seconds) a path is watched for traffic, and how long the trace of our own probe takes to settle.
 TRAFFIC_WATCH = 1.0
 PROBE_SETTLES = 0.25
-
-
-class Condition(Protocol):
-    """A state of an alert that can be waited for."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def labels(self) -> Mapping[str, str]: ...
-
-    @property
-    def state(self) -> str: ...
-
-
-class Alerts(Protocol):
-    """The watched alerts while the run is on; see `harness.alerts.watch`."""
-
-    def holds(self, condition: Condition) -> bool:
-        """Whether it holds now; False where nobody knows."""
-        ...
-
-    def blind(self) -> str:
-        """Why waiting for an alert has become pointless (Prometheus gone for long, say), or an empty string."""
-        ...
-
-    def summary(self) -> str:
-        """The alerts' states in a few words, for people who wait."""
-        ...
-
-    def collect(self, began: float, ended: float) -> AlertEvidence: ...
-
-
-class RunningLoad(Protocol):
-    """Load that is on; see `harness.load.driver`."""
-
-    @property
-    def alive(self) -> bool: ...
-
-    @property
-    def record(self) -> LoadRecord:
-        """Its record, once it has ended."""
-        ...
-
-    def summary(self) -> str: ...
-
-    def stop(self) -> None:
-        """Let it drain and end; safe to call on one that is dead."""
-        ...
-
-
-class Loads(Protocol):
-    """Where load comes from."""
-
-    def start(self, plan: Arrivals, window: str) -> RunningLoad: ...
-
-
-class Operator(Protocol):
-    """Whoever performs the runbook's steps."""
-
-    def problems(self, steps: Sequence[str]) -> Sequence[str]: ...
-
-    def perform(self, step: str, window: str) -> StepRecord: ...
-
-    def taking_back(self, step: str) -> Sequence[str]:
-        """The steps that take `step` back, in their order."""
-        ...
-
-    def skip(self, step: str, window: str) -> StepRecord:
-        """The record of a step that a control leaves out."""
-        ...
-
-
-class Promises(Protocol):
-    """The journal on disk: an undo is promised before the harm is done."""
-
-    def promise(self, undo: Mapping[str, Any]) -> str: ...
-
-    def kept(self, promise: str) -> None: ...
-
-
-class Progress(Protocol):
-    """Where people see what is going on."""
-
-    def event(self, elapsed: float, event: Event) -> None: ...
-
-    def waiting(self, phase: str, elapsed: float, expected: float, status: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cast:
-    """All that a run acts with. Each is a seam with a fake in `harness.testing`."""
-
-    sandbox: Sandbox
-    clock: Clock
-    alerts: Alerts
-    loads: Loads
-    operator: Operator
-    journal: Promises
-    progress: Progress
-    conclude: Callable[[Record], Judgement]
-    """Save the record, judge it, write the reports."""
 
 
 @dataclass(slots=True)

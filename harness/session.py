@@ -13,8 +13,9 @@ from harness import store
 from harness.alerts.configuration import longest_scrape, scale_alertmanager, scale_prometheus
 from harness.alerts.rules import scale_rules
 from harness.alerts.watch import AlertWatch
+from harness.cast import Cast, Progress
 from harness.clock import Clock, SystemClock, checked_scale
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, SandboxError, UsageError
 from harness.journal import Journal
 from harness.judge import judge
 from harness.load.driver import LoadDriver, read_samples
@@ -22,7 +23,7 @@ from harness.mitigations.operator import RunbookOperator
 from harness.model.judgement import Judgement
 from harness.model.record import CommandRecord, Record, Scenario
 from harness.rejudge import FORMS, render
-from harness.run import Cast, Progress, Run
+from harness.run import Run
 from harness.runbook.parse import read_runbook
 from harness.runbook.probe import SandboxProbe
 from harness.runbook.shell import open_shell
@@ -233,21 +234,30 @@ def down(name: str) -> Sequence[str]:
 
 def status() -> Mapping[str, Sequence[ServiceStatus]]:
     """Every service of every sandbox of this user on this machine, by the sandbox's name."""
-    return {one.name: processes.attach(one.name).services() for one in processes.sandboxes()}
+    found: dict[str, Sequence[ServiceStatus]] = {}
+    for one in processes.sandboxes():
+        try:
+            found[one.name] = processes.attach(one.name).services()
+        except SandboxError as problem:  # dead, or still starting: say so and go on to the next
+            detail = "dead: `gameday rollback` cleans up" if one.dead else f"not up yet ({problem})"
+            found[one.name] = [
+                ServiceStatus(
+                    name="supervisor", state="failed", addresses={}, identity=str(one.supervisor.pid), detail=detail
+                )
+            ]
+    return found
 
 
 def table(services: Sequence[ServiceStatus]) -> str:
-    """The services as lines for a terminal."""
+    """The services as lines for a terminal; of many addresses the first (--json has them all)."""
     rows = [
-        (
-            service.name,
-            service.state,
-            ", ".join(f"{port} at {address}" for port, address in service.addresses.items()),
-            service.identity,
-            service.version,
-            service.detail,
-        )
+        (service.name, service.state, _addresses(service), service.identity, service.version, service.detail)
         for service in services
     ]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(6)]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _addresses(service: ServiceStatus) -> str:
+    shown = [str(address) for address in service.addresses.values()]
+    return shown[0] + (f" (+{len(shown) - 1})" if len(shown) > 1 else "") if shown else ""

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
+from harness.cast import Cast, Condition
 from harness.errors import SandboxError, UsageError
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals, Sample
 from harness.model.record import AlertEvidence, LoadRecord, Receipt, Record, StepRecord
 from harness.model.timeline import Event
-from harness.run import Cast, Condition
 from harness.sandbox.base import Address, HasLinks, LinkStatus, ServiceStatus
 
 

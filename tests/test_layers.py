@@ -28,7 +28,9 @@ ALLOWED: dict[str, set[str]] = {
     "mitigations": NOUNS | {"sandbox.base", "runbook"},
     "judge": NOUNS | {"alerts", "faults", "load", "mitigations", "slo"},
     "store": NOUNS,
-    "run": NOUNS | {"faults", "judge", "sandbox.base"},
+    "cast": NOUNS | {"sandbox.base"},
+    "run": NOUNS | {"cast", "faults", "judge", "sandbox.base"},
+    "doctor": NOUNS | {"sandbox.parts"},
     "progress": NOUNS,
 }
 
