@@ -27,17 +27,26 @@ SHOWN = {
 
 
 class ConsoleProgress:
-    """Writes to a stream, at best a terminal. Times shown are runbook time since the run began."""
+    """Writes to a stream, at best a terminal (standard error as it is at each write). `around` is called with each
+    write, to make way for it where output is captured. Times shown are runbook time since the run began."""
 
     def __init__(
         self, scale: float, *, stream: TextIO | None = None, around: Callable[[Callable[[], None]], None] | None = None
     ) -> None:
         self._scale = scale
-        self._stream = stream or sys.stderr
-        self._live = self._stream.isatty()
+        self._given = stream
         self._around = around or (lambda write: write())
+        self._live = False
+        self._around(self._look)
         self._last = float("-inf")
         self._phase = ""
+
+    def _look(self) -> None:
+        self._live = self._stream.isatty()
+
+    @property
+    def _stream(self) -> TextIO:
+        return self._given or sys.stderr
 
     def event(self, elapsed: float, event: Event) -> None:
         word = SHOWN.get(event.kind)
