@@ -43,7 +43,7 @@ def doctor(as_json: JsonOption = False) -> None:
     from harness.doctor import diagnose
 
     found = diagnose()
-    _show(found.as_json() if as_json else str(found), as_json)
+    _show(json.loads(found.as_json()) if as_json else str(found), as_json)
 
 
 @app.command()

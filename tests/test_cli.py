@@ -137,7 +137,7 @@ def test_json_stands_alone_on_standard_output(capsys: pytest.CaptureFixture[str]
     for command in (("list",), ("status",), ("doctor",), ("runbook", "outline")):
         status, out, _ = gameday(capsys, *command, "--json")
         assert status == 0
-        json.loads(out)
+        assert isinstance(json.loads(out), dict | list)
 
 
 def test_list_tells_what_each_scenario_claims_and_needs(capsys: pytest.CaptureFixture[str], project: Path) -> None:

@@ -56,10 +56,11 @@ def test_ci_runs_targets_that_exist() -> None:
     assert all(f"\n{target}:" in MAKEFILE for target in called)
 
 
-def test_ci_stays_within_half_an_hour() -> None:
-    """The limits of all steps together are at most 30 minutes."""
+def test_ci_can_not_hang() -> None:
+    """Each step has a limit, and all together end within an hour even where each of them hangs."""
     limits = re.findall(r"^step (\d+) ", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
-    assert sum(map(int, limits)) <= 30 * 60
+    assert len(limits) == 4
+    assert sum(map(int, limits)) <= 60 * 60
 
 
 @pytest.mark.parametrize(("shell", "script"), [("sh", "scripts/set-up"), ("bash", ".ci/run")])

@@ -269,7 +269,7 @@ class Resolves:
         relapses = sum(1 for firing in firings[1:] if firing.began > start)
         again = f", having fired again {relapses} times" if relapses else ""
         notes = [note for note in case.history.notifications("resolved") if note.at >= last]
-        told = f"; people were told {case.measured(notes[-1].at - start)} after it" if notes else ""
+        told = f"; people were told {case.measured(notes[-1].at - resolved)} later" if notes else ""
         said = f"resolved {when} {self.of}{again}{told}"
         evidence = (f"alerts.states at {last:.3f}", *(f"alerts.notifications at {note.at:.3f}" for note in notes[-1:]))
         if took <= case.limit:

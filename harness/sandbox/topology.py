@@ -135,7 +135,7 @@ def _read_document(path: Path, environ: Mapping[str, str], report: Report) -> di
         raw = interpolated(load(path.read_text(encoding="utf-8")), variables, report, "")
     except OSError as odd:
         raise UsageError(
-            f"{path} can't be read: {odd.strerror or odd}", hint="name a compose file with --file, or change folder"
+            f"{path} can't be read: {odd.strerror or odd}", hint="name a compose file with --compose, or change folder"
         ) from odd
     except (yaml.YAMLError, ValueError, RecursionError) as odd:
         raise UsageError(f"{path} is no YAML that can be read: {odd}", hint="mend the line it names") from odd
