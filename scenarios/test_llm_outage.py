@@ -10,15 +10,15 @@ RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
 def test_llm_outage(run: Run) -> None:
     """When OpenAI stops answering we are paged, and the circuit breaker with the
     fallback model brings users back before OpenAI itself returns."""
-    with run.load(Arrivals.constant(per_second=80)):
-        calm = run.observe("calm", minutes(7))
+    with run.load(Arrivals.constant(per_second=60)):
+        calm = run.observe("calm", minutes(8))
         with run.fault(UpstreamOutage("openai")) as outage:
             run.wait_for(ALERT.firing, at_most=minutes(10))
             response = run.mitigate("openai-circuit-breaker", "fallback-model")  # steps of the runbook
-            better = run.observe("on the fallback", minutes(7))
+            better = run.observe("on the fallback", minutes(8))
         run.wait_for(ALERT.quiet, at_most=minutes(10))
         run.restore("openai-circuit-breaker")
-        after = run.observe("back to normal", minutes(7))
+        after = run.observe("back to normal", minutes(8))
     run.verify(
         ALERT.fires(within=minutes(8), of=outage.start),
         ALERT.delivered(),

@@ -8,7 +8,7 @@ HEALTHY = Slo.recovery(error_503=percent(1), mean=seconds(2))
 
 def test_quiet_when_healthy(run: Run) -> None:
     """Under real load and without a fault the service meets its objectives and no alert stirs."""
-    with run.load(Arrivals.constant(per_second=80)):
+    with run.load(Arrivals.constant(per_second=60)):
         calm = run.observe("a calm day", minutes(10))
     run.verify(
         HEALTHY.during(calm),

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 GAMEDAY = (sys.executable, "-m", "harness.cli")
 IDLE_SECONDS = 20.0
 LOAD_SECONDS = 10.0
-RATE = 80.0
+RATE = 60.0
 
 
 def main() -> int:
