@@ -254,12 +254,17 @@ def test_a_service_that_never_gets_ready_is_given_up(opener: Opener, state: Path
 
 
 THIEF = """
-import pathlib, socket, subprocess, sys
+import pathlib, socket, subprocess, sys, time
 once = pathlib.Path(sys.argv[2])
-if not once.exists():
+while not once.exists():
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind(("127.0.0.1", int(sys.argv[1])))
+    try:
+        s.bind(("127.0.0.1", int(sys.argv[1])))
+    except OSError:  # still held for `back`, which may start a moment later
+        s.close()
+        time.sleep(0.02)
+        continue
     s.listen()
     s.set_inheritable(True)
     sleep = [sys.executable, "-c", "import time; time.sleep(20)"]
@@ -269,7 +274,7 @@ if not once.exists():
 
 
 @pytest.mark.parametrize(
-    "then", ["exec {python} server.py {port:9000}", "[ -e '{once}2' ] || { touch '{once}2'; sleep 60; }"]
+    "then", ["exec '{python}' server.py {port:9000}", "[ -e '{once}2' ] || { touch '{once}2'; sleep 60; }"]
 )
 def test_a_taken_port_is_tried_again_elsewhere(opener: Opener, state: Path, tmp_path: Path, then: str) -> None:
     """Where somebody takes a service's port before it starts, whether the service then ends or sits there while the
@@ -281,7 +286,7 @@ def test_a_taken_port_is_tried_again_elsewhere(opener: Opener, state: Path, tmp_
         services["thief"] = {"x-process": {"command": theft, "oneshot": True}}
         # The port is free for the thief once `back` has been started.
         wait = f"while [ ! -e '{once}' ]; do sleep 0.05; done; "
-        script = wait + then.replace("{once}", str(once)) + "; exec {python} server.py {port:9000}"
+        script = wait + then.replace("{once}", str(once)) + "; exec '{python}' server.py {port:9000}"
         services["back"]["x-process"] = {"command": ["/bin/sh", "-c", script], "ready": {"tcp": 9000}}
 
     with opener(write_stack(tmp_path, steal), logs=tmp_path / "logs") as sandbox:
