@@ -149,7 +149,7 @@ def judge(
 @app.command()
 def report(
     folders: Annotated[list[Path], typer.Argument(help="Run folders.")],
-    form: Annotated[str, typer.Option("--format", "-F", help="html, md, json or junit.")] = "html",
+    form: Annotated[str, typer.Option("--format", "-f", help="html, md, json or junit.")] = "html",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file, or a folder for several runs.")] = None,
 ) -> None:
     """Write the report of recorded runs."""

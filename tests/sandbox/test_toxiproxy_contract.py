@@ -48,7 +48,7 @@ def argv_of(kind: str) -> tuple[str, ...]:
     if found.how == "built-in":
         pytest.skip(
             "TOXIPROXY'S OWN SERVER CAN'T BE HAD HERE, so the built-in one is not compared with it: "
-            "set GAMEDAY_TOXIPROXY=/path/to/toxiproxy-server, or run `gameday doctor --get`"
+            "set GAMEDAY_TOXIPROXY=/path/to/toxiproxy-server, or run `make setup`"
         )
     return found.argv
 
