@@ -347,6 +347,7 @@ def test_a_toxic_that_goes_meanwhile_is_gone(wire: Wire) -> None:
     wire.on("GET /proxies/a-b", proxy(toxics=[toxic()]), proxy())
     wire.on("DELETE /proxies/a-b/toxics/it", Reply(404, {"error": "toxic not found", "status": 404}))
     Toxiproxy(API, ends=ENDS).link("a-b").remove_toxic("it")
+    assert "DELETE /proxies/a-b/toxics/it" in wire.calls
 
 
 def test_a_removal_that_hangs_makes_the_proxy_anew(wire: Wire) -> None:
