@@ -101,7 +101,8 @@ def _conclude_broken(item: pytest.Item, problem: BaseException) -> None:
     if isinstance(problem, UsageError):
         results.unusable.append(str(problem))
     elif live.judgement is None:
-        live.conclude(checks=[], error=f"{type(problem).__name__}: {problem}")
+        interrupted = isinstance(problem, KeyboardInterrupt)
+        live.conclude(checks=[], error="interrupted" if interrupted else f"{type(problem).__name__}: {problem}")
 
 
 @pytest.hookimpl(wrapper=True)
