@@ -12,6 +12,7 @@ from harness.model.record import AlertSample, FaultRecord, Record
 from harness.model.units import say_duration
 
 IMPACT, SCRAPE, PENDING, FIRING, DELIVERED = "user impact", "first scrape", "pending", "firing", "delivered"
+ARRIVAL = 0.01  # wall seconds between a delivery and the receiver's note of it, on a busy machine
 _SAID = {
     IMPACT: "from {fault} to the first request that it spoiled",
     SCRAPE: "from {fault} to the first scrape that shows it",
@@ -123,7 +124,7 @@ def _stages(
         if note.name == name and note.status == "firing" and carries(note.labels, labels) and note.at >= firing.at
     ]
     if arrivals:
-        yield Stage(name=DELIVERED, at=min(arrivals), resolution=0.0)
+        yield Stage(name=DELIVERED, at=min(arrivals), resolution=ARRIVAL)
 
 
 def _first_move(record: Record, name: str, injected: float) -> float | None:
