@@ -38,6 +38,10 @@ class Endpoint(asyncio.Protocol):
         self._on_made = on_made
         self._on_lost = on_lost
         self._room_calls: list[Callable[[], None]] = []
+        # What comes before there is a chain. Python up to 3.11.2 goes on reading a transport that was paused in
+        # `connection_made`: it adds its reader only after that.
+        self._early: list[bytes] = []
+        self._early_end = False
 
     # -- called by asyncio ---------------------------------------------------------------------------------------
 
@@ -50,10 +54,14 @@ class Endpoint(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.chain is not None:
             self.chain.feed(data)
+        else:
+            self._early.append(data)
 
     def eof_received(self) -> bool:
         if self.chain is not None:
             self.chain.end()
+        else:
+            self._early_end = True
         return True  # keep it open: what is still on its way to this side must arrive
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -61,6 +69,14 @@ class Endpoint(asyncio.Protocol):
             self.chain.end()
         self.resume_writing()
         self._on_lost()
+
+    def catch_up(self, chain: Chain) -> None:
+        """Give the chain what came before it was there."""
+        early, self._early = self._early, []
+        for data in early:
+            chain.feed(data)
+        if self._early_end:
+            chain.end()
 
     def pause_writing(self) -> None:
         self.full = True
@@ -124,6 +140,11 @@ class Chain:
         if self._head.full and self._source.transport is not None:
             self._source.transport.pause_reading()
             self._head.when_room(self.resume)
+
+    def begin(self) -> None:
+        """All stages are in: let data through."""
+        self._source.catch_up(self)
+        self.resume()
 
     def resume(self) -> None:
         """Read on, if there is room."""
@@ -243,7 +264,7 @@ class Connection:
             for entry in self._entries[direction]:
                 self.add(entry)
         for chain in self._chains.values():
-            chain.resume()
+            chain.begin()
 
     def _stage(self, entry: Entry) -> Stage:
         _, dest = (self.client, self._upstream) if entry.direction == "upstream" else (self._upstream, self.client)
