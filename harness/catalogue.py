@@ -44,13 +44,16 @@ def scenarios(folder: Path, runs: Path) -> tuple[Entry, ...]:
 
 def find(folder: Path, names: Sequence[str], runs: Path = Path("runs")) -> tuple[Entry, ...]:
     """The scenarios called `names` (dashes or underscores). Raises UsageError naming every unknown one."""
-    known = {entry.name: entry for entry in scenarios(folder, runs)}
+    found = scenarios(folder, runs)
+    known = {entry.name: entry for entry in found}
     wanted = [name.removeprefix("test_").replace("-", "_") for name in names]
     problems = []
     for name in wanted:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             problems.append(f"{name}: no such scenario" + (f"; did you mean {near[0]}?" if near else ""))
+        elif len(alike := [entry.node for entry in found if entry.name == name]) > 1:
+            problems.append(f"{name} stands for several: {', '.join(alike)}")
     if problems:
         hint = f"`gameday list` shows those in {folder}/" if known else f"there are no scenarios in {folder.resolve()}"
         raise UsageError("these scenarios can't be run", problems=problems, hint=hint)
@@ -59,7 +62,7 @@ def find(folder: Path, names: Sequence[str], runs: Path = Path("runs")) -> tuple
 
 def _in_file(path: Path, runs: Path) -> Iterator[Entry]:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(path.read_text(encoding="utf-8"), filename=path.name)
     except (OSError, SyntaxError, UnicodeDecodeError) as cause:
         raise UsageError(f"{path} can't be read as Python: {cause}") from cause
     for node in tree.body:

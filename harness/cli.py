@@ -7,19 +7,32 @@ With --json, standard output is JSON alone; prose goes to standard error.
 from __future__ import annotations
 
 import json
+import os
 import sys
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from harness.errors import HarnessError, UsageError
 from harness.model.verdict import Control
 from harness.settings import DEFAULT_SCALE, Settings
 
+
+class _Commands(TyperGroup):
+    """Commands whose every end is said in our words: Typer takes an interrupt and a closed pipe for failures."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with _said_plainly():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -184,14 +197,19 @@ def rollback() -> None:
 
 def main() -> None:
     """The entry point: one clear message and the exit status of the error, never a traceback."""
-    with _said_plainly():
+    try:
         app(standalone_mode=True)
+    except Exception as defect:  # ours, not the system's: it must not end with the status of a FAIL
+        where = traceback.extract_tb(defect.__traceback__)[-1]
+        _say(f"gameday broke: {type(defect).__name__}: {defect} ({Path(where.filename).name}:{where.lineno})")
+        raise SystemExit(HarnessError.exit_code) from None
 
 
 @contextmanager
 def _said_plainly() -> Iterator[None]:
     try:
         yield
+        sys.stdout.flush()  # now, while a reader that has gone can still be told from a defect
     except HarnessError as problem:
         sys.stderr.write(f"gameday: {problem}\n")
         raise SystemExit(problem.exit_code) from None
@@ -199,6 +217,8 @@ def _said_plainly() -> Iterator[None]:
         sys.stderr.write("gameday: interrupted; everything it started is ended\n")
         raise SystemExit(130) from None
     except BrokenPipeError:  # the reader of our output has gone: nothing to tell anyone
+        with suppress(OSError, ValueError):  # what is still unwritten must not fail again when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -38,6 +40,7 @@ AnyCheck = Annotated[
     Field(discriminator="kind"),
 ]
 ABANDONED = "run.abandoned"
+CLAIMED = "run.claimed"
 RECOVERED = "slo.recovered_within"
 STEP_RESOLUTION = 0.05  # how often a step looks for its effect (wall seconds)
 _CHECK: TypeAdapter[Check] = TypeAdapter(AnyCheck)
@@ -47,6 +50,12 @@ def encode_check(check: Check) -> Mapping[str, Any]:
     """A check as JSON values, with its `kind`: what a record keeps."""
     plain: Mapping[str, Any] = TypeAdapter(type(check)).dump_python(check, mode="json")
     return plain
+
+
+def fingerprint(checks: Sequence[Mapping[str, Any]]) -> str:
+    """The sha256 of claims in their JSON form: it tells whether those in a record are those that were made."""
+    plain = [dict(check) for check in checks]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def judge(record: Record) -> Judgement:
@@ -107,7 +116,7 @@ def _finding(step: StepRecord) -> str:
 
 def _conduct(record: Record) -> Iterator[Verdict]:
     """What went wrong with the run itself, if anything did."""
-    if abs(record.clock_drift) > LARGEST_DRIFT:
+    if not abs(record.clock_drift) <= LARGEST_DRIFT:
         yield Verdict(
             claim="the machine's clock ran evenly",
             outcome=Outcome.UNKNOWN,
@@ -118,10 +127,29 @@ def _conduct(record: Record) -> Iterator[Verdict]:
         if event.kind == ABANDONED:
             claim = "the story was told to its end"
             yield Verdict(claim=claim, outcome=Outcome.UNKNOWN, observed=f"it was cut short: {event.subject}")
+    if (untold := list(_untold(record))) and not record.error:
+        yield Verdict(claim="the record is whole", outcome=Outcome.UNKNOWN, observed="; ".join(untold))
     left_out = any(fault.skipped for fault in record.faults) or any(step.skipped for step in record.steps)
     if record.control is not Control.NONE and not left_out and not record.error:
         said = f"--control {record.control} had nothing to leave out"
         yield Verdict(claim="the control changed the story", outcome=Outcome.INVALID, observed=said)
+
+
+def _untold(record: Record) -> Iterator[str]:
+    """What the record's own timeline tells of and has no account of: it was not over, or somebody took it out."""
+    accounts = {
+        "fault": {fault.window for fault in record.faults},
+        "load": {load.window for load in record.loads},
+        "step": {step.window for step in record.steps},
+    }
+    for span in record.windows:
+        if span.ended is None:
+            yield f"{span.name} was not over"
+        elif span.kind in accounts and span.name not in accounts[span.kind]:
+            yield f"there is no account of the {span.kind} {span.name}"
+    for event in record.events:
+        if event.kind == CLAIMED and event.details.get("sha256") != fingerprint(record.checks):
+            yield f"{event.subject} were made, and these are not they"
 
 
 def times(record: Record) -> Mapping[str, Time]:

@@ -81,28 +81,51 @@ def scenario_name(function: str) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """A scenario that breaks off is judged as well, on what it recorded until then: its outcome is ERROR."""
+    """A scenario that breaks off is judged as well, on what it recorded until then: its outcome is ERROR. One that ends
+    without a word is judged too, and red unless it passed, whatever it caught."""
     try:
-        return (yield)
+        result = yield
+        _insist_on_a_pass(item)
     except BaseException as problem:
         _conclude_broken(item, problem)
         raise
-    else:  # pragma: no cover - `return` above
-        pass
+    return result
+
+
+def _live(item: pytest.Item) -> Run | None:
+    """The run of this test, if it is a scenario of ours."""
+    live: Run | None = getattr(item, "funcargs", {}).get("run")
+    return live if hasattr(live, "conclude") else None
+
+
+def _insist_on_a_pass(item: pytest.Item) -> None:
+    live = _live(item)
+    if live is None:
+        return
+    from harness.model.verdict import Outcome
+    from harness.run import NotProven
+
+    judgement = live.judgement or live.conclude(checks=[])
+    if judgement.outcome is not Outcome.PASS:
+        raise NotProven(judgement)
 
 
 def _conclude_broken(item: pytest.Item, problem: BaseException) -> None:
-    live: Run | None = getattr(item, "funcargs", {}).get("run")
-    if live is None or not hasattr(live, "conclude"):
+    """Judge what broke off before its verdict, and again what broke after a PASS: that one no longer stands."""
+    live = _live(item)
+    if live is None:
         return
     from harness.errors import UsageError
+    from harness.model.verdict import Outcome
 
-    results = item.config.stash[RESULTS]
-    if isinstance(problem, UsageError):
-        results.unusable.append(str(problem))
-    elif live.judgement is None:
+    unusable = isinstance(problem, UsageError)
+    if unusable:
+        item.config.stash[RESULTS].unusable.append(str(problem))
+    passed = live.judgement is not None and live.judgement.outcome is Outcome.PASS
+    if passed or (live.judgement is None and not unusable):
         interrupted = isinstance(problem, KeyboardInterrupt)
-        live.conclude(checks=[], error="interrupted" if interrupted else f"{type(problem).__name__}: {problem}")
+        error = "interrupted" if interrupted else f"{type(problem).__name__}: {problem}"
+        live.conclude(checks=live.claimed, error=error)
 
 
 @pytest.hookimpl(wrapper=True)

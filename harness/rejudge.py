@@ -47,9 +47,14 @@ def write_reports(folders: Sequence[Path], form: str, output: Path | None) -> It
         record = store.load(folder, read_samples)
         path = folder / name if output is None else output
         if output is not None and (len(folders) > 1 or output.is_dir()):
-            output.mkdir(parents=True, exist_ok=True)
             path = output / f"{record.scenario.name}-{record.run_id}{Path(name).suffix}"
-        store.write_whole(path, render(form, record, judge(record)))
+        text = render(form, record, judge(record))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            store.write_whole(path, text)
+        except OSError as cause:
+            hint = "choose another place with --output"
+            raise UsageError(f"can't write to {path}: {cause.strerror}", hint=hint) from cause
         yield path
 
 

@@ -13,7 +13,7 @@ from harness.cast import Cast, Condition, RunningLoad
 from harness.clock import wall_seconds
 from harness.errors import HarnessError, UsageError
 from harness.faults import Fault, encode
-from harness.judge import ABANDONED, encode_check
+from harness.judge import ABANDONED, CLAIMED, encode_check, fingerprint
 from harness.model.check import Check
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals
@@ -64,6 +64,9 @@ class Run:
         self._faults: list[Fault] = []  # in step with the story's fault records
         self._fault_trouble = ""
         self._hopeless = ""
+        self._drift = 0.0
+        self.claimed: Sequence[Mapping[str, Any]] = ()
+        self._frozen = False
         self.judgement: Judgement | None = None
 
     # -- what a scenario says ------------------------------------------------------------------------------------
@@ -127,8 +130,16 @@ class Run:
         return self._perform([back for step in steps for back in self._cast.operator.taking_back(step)])
 
     def verify(self, *checks: Check) -> Judgement:
-        """Freeze the record and judge every claim at once. Raises NotProven where the outcome is not PASS."""
-        judgement = self.conclude(checks=[encode_check(check) for check in checks])
+        """Freeze the record and judge every claim at once, when all else is over. Raises NotProven where the outcome
+        is not PASS."""
+        self._refuse_if_frozen("verify")
+        if still_on := [span.name for span in self._story.windows if span.ended is None]:
+            said = f"verify was called while {', '.join(still_on)} was still on: its account is missing"
+            raise UsageError(said, hint="call it after every `with` block of the story")
+        self.claimed = [encode_check(check) for check in checks]
+        self._event(CLAIMED, f"{len(checks)} claims", sha256=fingerprint(self.claimed))
+        self._frozen = True
+        judgement = self.conclude(checks=self.claimed)
         if judgement.outcome is not Outcome.PASS:
             raise NotProven(judgement)
         return judgement
@@ -155,7 +166,7 @@ class Run:
             steps=tuple(story.steps),
             loads=tuple(story.loads),
             alerts=self._cast.alerts.collect(self._began, ended),
-            clock_drift=clock.drift(),
+            clock_drift=self._worst_drift(),
             checks=tuple(checks),
             error=error,
         )
@@ -172,6 +183,7 @@ class Run:
     @contextmanager
     def _window(self, name: str, kind: SpanKind) -> Iterator[Window]:
         """A named stretch of the run. `observe` must be given a new name; the others are numbered."""
+        self._refuse_if_frozen(name)
         unused = self._unused(name)
         if kind == "observe" and unused != name:
             raise UsageError(f"two windows are called {name!r}", hint="give each a name that a report can show")
@@ -185,6 +197,16 @@ class Run:
             self._story.windows[index] = replace(span, ended=self._cast.clock.now())
             self._event(f"{kind}.ended", unused)
 
+    def _refuse_if_frozen(self, what: str) -> None:
+        """What comes after `verify` would be judged by nobody; a second `verify` would write over the first verdict."""
+        if self._frozen:
+            raise UsageError(f"{what}: the record is frozen, verify was called already", hint="verify once, at the end")
+
+    def _worst_drift(self) -> float:
+        """How far the wall clock has strayed at most: one that was set and set back has bent what lies between."""
+        self._drift = max(self._drift, self._cast.clock.drift(), key=abs)
+        return self._drift
+
     def _event(self, kind: str, subject: str, **details: Scalar) -> None:
         event = Event(at=self._cast.clock.now(), kind=kind, subject=subject, details=details)
         self._story.events.append(event)
@@ -195,6 +217,7 @@ class Run:
         clock = self._cast.clock
         began = clock.now()
         while not (met := done()) and (elapsed := clock.now() - began) < limit and not self._pointless():
+            self._worst_drift()
             self._cast.progress.waiting(phase, elapsed, limit, self._status())
             clock.sleep(min(TICK, limit - elapsed))
         return met

@@ -23,8 +23,8 @@ from harness.store import verdict_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What the scenarios came to. `expected` is how many had to be judged: fewer is never a pass. `unusable` are
-    configuration problems, `broken` errors of ours, each as its own message."""
+    """What the scenarios came to. `expected` is how many had to be judged: fewer is never a pass, nor is anything
+    `broken`. `unusable` are configuration problems, `broken` errors of ours, each as its own message."""
 
     judged: tuple[tuple[Judgement, Path], ...]
     expected: int
@@ -36,7 +36,7 @@ class Done:
         outcomes = [judgement.outcome for judgement, _ in self.judged]
         if self.unusable and not self.judged:
             return UsageError.exit_code
-        if len(outcomes) < self.expected:
+        if len(outcomes) < self.expected or self.broken:
             outcomes.append(Outcome.ERROR)
         return worst(outcomes).exit_code
 
@@ -45,16 +45,29 @@ class Done:
 
 
 class _Keep:
-    """Takes the results over from pytest's config when its session ends."""
+    """Takes the results over from pytest's config when its session ends, and what no scenario is there to tell."""
 
-    results = Results()
+    def __init__(self) -> None:
+        self.results = Results()
+        self.unusable: list[str] = []
+        self.interrupted = False
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.interrupted = excinfo.type is KeyboardInterrupt  # pytest's own ways to stop come here too
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            causes = [line.removeprefix("E ").strip() for line in report.longreprtext.splitlines() if line[:2] == "E "]
+            self.unusable.append(f"{report.nodeid} can't be imported: {' '.join(causes) or report.longreprtext}")
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self.results = session.config.stash[RESULTS]
+        self.results.unusable += self.unusable
 
 
 def run_scenarios(entries: Sequence[Entry], settings: Settings, *, repeat: int = 1, quiet: bool = False) -> Done:
-    """Run `entries` in this process, each `repeat` times, one after the other."""
+    """Run `entries` in this process, each `repeat` times, one after the other. Raises KeyboardInterrupt where
+    somebody interrupts it: what was judged until then is in its run folders."""
     judged: list[tuple[Judgement, Path]] = []
     unusable: list[str] = []
     broken: list[str] = []
@@ -62,16 +75,30 @@ def run_scenarios(entries: Sequence[Entry], settings: Settings, *, repeat: int =
     for _ in range(repeat):
         keep = _Keep()
         with redirect_stdout(sys.stderr) if quiet else nullcontext():
-            pytest.main([*_arguments(settings), *nodes], plugins=[keep])
+            status = pytest.main([*_arguments(settings), *nodes], plugins=[keep])
+        if keep.interrupted:
+            raise KeyboardInterrupt
         judged += keep.results.judged
         unusable += keep.results.unusable
-        broken += keep.results.broken
+        broken += keep.results.broken or _amiss(entries, keep.results, status)
     return Done(
         judged=tuple(judged),
         expected=len(nodes) * repeat,
         unusable=tuple(dict.fromkeys(unusable)),
         broken=tuple(text for text in dict.fromkeys(broken) if text not in unusable),
     )
+
+
+def _amiss(entries: Sequence[Entry], results: Results, status: int) -> list[str]:
+    """What no verdict tells of: a scenario that was left out, or something that failed after every verdict was PASS."""
+    if results.unusable:
+        return []
+    judged = {judgement.scenario for judgement, _ in results.judged}
+    left_out = [f"{entry.name} was not judged" for entry in entries if entry.name not in judged]
+    green = all(judgement.outcome is Outcome.PASS for judgement, _ in results.judged)
+    if status and green and not left_out:
+        return [f"pytest ended with status {int(status)} though every verdict was PASS: something broke afterwards"]
+    return left_out
 
 
 def _arguments(settings: Settings) -> list[str]:

@@ -64,13 +64,21 @@ def prepare_run(settings: Settings, steps: Collection[str] = ()) -> tuple[Plan, 
     names `steps`. Raises one UsageError that lists every problem."""
     plan, problems = _planned(settings)
     topology = plan.topology
-    problems += [f"{topology.path} names no {role} in its x-gameday" for role in ROLES if role not in topology.roles]
-    if topology.users is None:
-        problems.append(f"{topology.path} names no users in its x-gameday: add `users: FILE`, a locustfile")
+    problems += _uncast(topology)
     known = _asked(problems, partial(read_runbook_steps, topology)) or Steps(source="", by_name={})
     problems += known.problems(steps) if known.source else []
     _refuse(problems)
     return plan, known
+
+
+def _uncast(topology: Topology) -> list[str]:
+    """The parts of a run that nobody plays."""
+    if not topology.roles and topology.users is None:
+        return [f"{topology.path} has no x-gameday, which says who plays which part, and who the users are"]
+    nobody = [f"{topology.path} names no {role} in its x-gameday" for role in ROLES if role not in topology.roles]
+    if topology.users is None:
+        nobody.append(f"{topology.path} names no users in its x-gameday: add `users: FILE`, a locustfile")
+    return nobody
 
 
 def _planned(settings: Settings) -> tuple[Plan, list[str]]:
@@ -129,7 +137,7 @@ def _compiled(path: Path, compile_text: Callable[[str], str]) -> str:
 def read_runbook_steps(topology: Topology) -> Steps:
     """The steps of the topology's runbook. Raises UsageError where it names none, or they have problems."""
     if topology.runbook is None or topology.steps is None:
-        return Steps(source=str(topology.path), by_name={})
+        return Steps(source=f"{topology.path} (which names no runbook with steps)", by_name={})
     return read_steps(topology.steps, read_runbook(topology.runbook))
 
 

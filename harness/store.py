@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -88,7 +89,7 @@ def load(folder: Path, read_samples: ReadSamples) -> Record:
     """
     path = folder / RECORD
     try:
-        plain = json.loads(path.read_text())
+        plain = json.loads(path.read_text(), parse_float=_number, parse_constant=_number)
     except FileNotFoundError as cause:
         raise UsageError(
             f"{folder} is not a run's folder: it has no {RECORD}", hint="try runs/<scenario>/latest"
@@ -106,6 +107,14 @@ def load(folder: Path, read_samples: ReadSamples) -> Record:
         problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in cause.errors()[:10]]
         raise UsageError(f"{path} is damaged", problems=problems) from cause
     return with_samples(record, folder, read_samples)
+
+
+def _number(text: str) -> float:
+    """A finite number. NaN is below every limit and above none, so it would pass where it must not."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number that a record can hold")
+    return number
 
 
 def with_samples(record: Record, folder: Path, read_samples: ReadSamples) -> Record:

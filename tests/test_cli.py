@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from harness import cli
+from harness import cli, session, store
+from harness.model.record import Record, Scenario
+from harness.model.verdict import Control
 
 ROOT = Path(__file__).parent.parent
 BASIC = ("doctor", "up", "down", "status", "list", "run", "judge", "report", "rollback")
@@ -94,9 +98,21 @@ def test_what_can_not_work_is_refused_with_one_message(
         ("fixtures/prometheus/rules.yml", "> 20", "> time() - 20", "HTTP503ErrorSpike"),
         ("fixtures/runbook/steps.yml", "becomes:", "becoms:", "steps.yml"),
         ("fixtures/runbook/503-error-spike.md", "circuit-breaker/openai/enable", "circuit-breaker/openai/on", "1.2"),
+        ("scenarios/test_quiet_when_healthy.py", "import", "import import", "test_quiet_when_healthy.py, line"),
+        ("docker-compose.yml", "x-gameday:", "x-games:", "has no x-gameday"),
         ("scenarios/test_llm_outage.py", '"fallback-model")', '"fallback-mode")', "fallback-model"),
     ],
-    ids=["yaml", "a role of nobody", "promql", "unscalable", "steps", "a changed line", "an unknown step"],
+    ids=[
+        "yaml",
+        "a role of nobody",
+        "promql",
+        "unscalable",
+        "steps",
+        "a changed line",
+        "python",
+        "no cast",
+        "an unknown step",
+    ],
 )
 def test_a_broken_file_is_named(
     capsys: pytest.CaptureFixture[str], project: Path, file: str, old: str, new: str, said: str
@@ -151,3 +167,77 @@ def test_list_tells_what_each_scenario_claims_and_needs(capsys: pytest.CaptureFi
     assert "HasLinks" in entries["llm_outage"]["needs"]
     assert entries["quiet_when_healthy"]["last"] == "never run"
     assert "no alert" in entries["quiet_when_healthy"]["hypothesis"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "said"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (BrokenPipeError(32, "Broken pipe"), 141, ""),
+        (KeyError("lost"), 5, "gameday broke: KeyError: 'lost' (test_cli.py:"),
+        (OSError(28, "No space left on device"), 5, "No space left on device"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_whatever_happens_has_its_exit_status(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, trouble: BaseException, status: int, said: str
+) -> None:
+    """An interrupt, a reader that has gone, a defect of ours: none is taken for a FAIL, and none shows a traceback."""
+
+    def broken() -> None:
+        raise trouble
+
+    monkeypatch.setattr(session, "status", broken)
+    ended, out, err = gameday(capsys, "status")
+    assert ended == status
+    assert said in err
+    assert "Traceback" not in out + err
+
+
+def test_a_closed_pipe_is_no_failure() -> None:
+    """`gameday list | true` ends with 141 and in silence, however little was written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness.cli", "list"], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a run that recorded nothing."""
+    record = Record(
+        run_id="1",
+        scenario=Scenario(name="outage", hypothesis="It holds.", source="scenarios/test_outage.py"),
+        control=Control.NONE,
+        time_scale=1.0,
+        seed=1,
+        runtime="processes",
+        began=0.0,
+        ended=1.0,
+    )
+    monkeypatch.chdir(tmp_path)
+    store.save_record(record, tmp_path)
+    return tmp_path
+
+
+def test_a_report_goes_where_it_was_told_to(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
+    """The folders of `--output` are made where there are none."""
+    status, out, err = gameday(capsys, "report", recorded, "-f", "junit", "-o", "ci/reports/junit.xml")
+    assert (status, out.strip()) == (0, "ci/reports/junit.xml"), err
+    assert (recorded / "ci/reports/junit.xml").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize("arguments", [(".", "-o", "record.json/x.md"), (".", ".", "-o", "record.json")], ids=str)
+def test_a_report_that_can_not_be_written_is_refused(
+    capsys: pytest.CaptureFixture[str], recorded: Path, arguments: tuple[str, ...]
+) -> None:
+    """Exit 2, and the place at fault."""
+    status, _, err = gameday(capsys, "report", *arguments)
+    assert status == 2
+    assert "record.json" in err
+    assert "--output" in err

@@ -10,7 +10,7 @@ import pytest
 from harness import Alert, Control, Outcome, Slo, judge, minutes, percent, seconds
 from harness.judge import _verdict, encode_check
 from harness.model.record import FaultRecord, LoadRecord, Record, Scenario, StepRecord
-from harness.model.timeline import Event, Window
+from harness.model.timeline import Event, Span, SpanKind, Window
 from harness.model.verdict import Verdict, worst
 
 WINDOW = Window("calm")
@@ -130,6 +130,34 @@ def test_a_story_that_was_cut_short_never_passes() -> None:
     """A run that gave up waiting is UNKNOWN even where every claim could be judged."""
     event = Event(at=1010.0, kind=judge.ABANDONED, subject="Prometheus is gone")
     assert claims(replace(RECORD, events=(event,)))["the story was told to its end"] is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("kind", ["fault", "load", "step"])
+def test_what_the_timeline_tells_of_must_have_its_account(kind: SpanKind) -> None:
+    """A fault, load or step whose own record is missing was judged by nobody: that is never a pass."""
+    span = Span(name="it", kind=kind, began=1001.0, ended=1002.0)
+    assert claims(replace(RECORD, windows=(span,)))["the record is whole"] is Outcome.UNKNOWN
+
+
+def test_a_record_frozen_in_the_middle_is_not_whole() -> None:
+    """A window that never ended shows that the story went on after it was judged."""
+    span = Span(name="calm", kind="observe", began=1001.0)
+    assert claims(replace(RECORD, windows=(span,)))["the record is whole"] is Outcome.UNKNOWN
+    assert "the record is whole" not in claims(replace(RECORD, windows=(replace(span, ended=1002.0),)))
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_claims_that_were_taken_out_are_missed(kept: int) -> None:
+    """A record with fewer claims than were made, or others, is not whole."""
+    made = [encode_check(check) for check in CHECKS[:2]]
+    event = Event(at=1010.0, kind=judge.CLAIMED, subject="2 claims", details={"sha256": judge.fingerprint(made)})
+    found = claims(replace(RECORD, events=(event,), checks=tuple(made[:kept])))
+    assert ("the record is whole" in found) is (kept < 2)
+
+
+def test_a_drift_that_is_no_number_is_unknown() -> None:
+    """NaN is smaller than nothing: it must not pass for an even clock."""
+    assert claims(replace(RECORD, clock_drift=float("nan")))["the machine's clock ran evenly"] is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize("control", [Control.NO_FAULT, Control.NO_MITIGATION])

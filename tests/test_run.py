@@ -241,9 +241,47 @@ def test_a_fault_on_a_link_that_does_not_exist_is_refused(stage: Stage) -> None:
 def test_verify_raises_unless_everything_passed(stage: Stage) -> None:
     """Only PASS lets a scenario's test pass."""
     stage.run.verify()
-    stage.outcome = Outcome.UNKNOWN
+    other = Stage(outcome=Outcome.UNKNOWN)
+    with pytest.raises(NotProven):
+        other.run.verify()
+
+
+def test_a_second_verify_is_refused() -> None:
+    """A scenario that caught a red verdict can't write over it with fewer claims."""
+    stage = Stage(outcome=Outcome.FAIL)
     with pytest.raises(NotProven):
         stage.run.verify()
+    stage.outcome = Outcome.PASS
+    with pytest.raises(UsageError, match="already"):
+        stage.run.verify()
+    assert stage.run.judgement is not None
+    assert stage.run.judgement.outcome is Outcome.FAIL
+
+
+def test_nothing_goes_on_after_verify(stage: Stage) -> None:
+    """What comes after the judgement would be judged by nobody, so it is refused."""
+    stage.run.verify()
+    with pytest.raises(UsageError, match="frozen"), stage.run.fault(FakeFault("database")):
+        pass
+    assert stage.sandbox.links()[0].enabled
+
+
+@pytest.mark.parametrize("inside", ["load", "fault"])
+def test_verify_inside_a_block_is_refused(stage: Stage, inside: str) -> None:
+    """While load or fault are on there is no account of them: their soundness would go unjudged."""
+    block: Any = stage.run.load(LOAD) if inside == "load" else stage.run.fault(FakeFault("database"))
+    with pytest.raises(UsageError, match="still on"), block:
+        stage.run.verify()
+    assert not stage.records
+
+
+def test_a_clock_that_was_set_and_set_back_is_recorded(stage: Stage) -> None:
+    """The largest drift of the run counts, not the one that is left at its end."""
+    began = stage.clock.now()
+    stage.clock.at(began + 2, lambda: setattr(stage.clock, "wall_clock_moved", -3.0))
+    stage.clock.at(began + 4, lambda: setattr(stage.clock, "wall_clock_moved", 0.0))
+    stage.run.observe("calm", seconds(10))
+    assert stage.record.clock_drift == -3.0
 
 
 def test_load_in_flight_when_the_story_breaks_off_is_recorded(stage: Stage) -> None:

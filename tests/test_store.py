@@ -77,6 +77,17 @@ def test_what_is_no_record_is_refused(tmp_path: Path, text: str | None, said: st
         store.load(tmp_path, read)
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_record_of_numbers_that_are_none_is_refused(folder: Path, number: str) -> None:
+    """NaN is below every limit and above none: a record that holds such a value is damaged."""
+    path = folder / "record.json"
+    text = path.read_text()
+    assert '"lateness_p99": 0.0' in text
+    path.write_text(text.replace('"lateness_p99": 0.0', f'"lateness_p99": {number}'))
+    with pytest.raises(UsageError, match="can't be read"):
+        store.load(folder, read)
+
+
 def test_runs_of_one_second_get_folders_of_their_own(tmp_path: Path) -> None:
     """Two runs that begin in the same second do not share a folder, and `latest` points to the newer."""
     first = store.new_folder(tmp_path, "s", 1_000_000.0)

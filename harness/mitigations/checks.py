@@ -72,8 +72,10 @@ def _judged(step: StepRecord) -> tuple[Outcome, str]:
 
 
 def _final(step: StepRecord) -> list[EffectRecord]:
-    """The last observation of each effect: that after the correction, where there was one."""
-    return list({effect.claim: effect for effect in step.effects}.values())
+    """The last observation of each effect: that after the correction, where there was one. Two effects that are worded
+    alike don't stand in for each other."""
+    corrected = {effect.claim for effect in step.effects if effect.variant == "corrected"}
+    return [effect for effect in step.effects if effect.variant == "corrected" or effect.claim not in corrected]
 
 
 def _took(step: StepRecord, effects: list[EffectRecord]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 
 
@@ -30,6 +31,8 @@ def percent(count: float) -> float:
 def say_duration(duration: timedelta | float) -> str:
     """A duration (seconds if a number) with as much detail as a reader needs: `340 ms`, `41.3 s`, `6 min 5 s`."""
     total = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
+    if not math.isfinite(total):
+        return f"{total:g} s"
     if total < 0:
         return "-" + say_duration(-total)
     if total == 0:

@@ -49,8 +49,12 @@ def coverage_problem(record: Record, samples: Sequence[Sample], began: float, en
             f"target rate not reached: {missing} planned arrivals left no sample, so perhaps only {say_ratio(share)} "
             "of this stretch was tried"
         )
+    length = ended - began
+    on = sum(max(0.0, min(load.ended or record.ended, ended) - max(load.began, began)) for load in record.loads)
+    if length - on > WIDEST_GAP * length:
+        return f"no load was on for {say_ratio((length - on) / length)} of this stretch"
     instants = [began, *(sample.planned for sample in samples), ended]
     gap = max(later - earlier for earlier, later in pairwise(instants))
-    if gap > max(WIDEST_GAP, CHANCE_GAP / len(samples)) * (ended - began):
-        return f"no arrivals for {say_ratio(gap / (ended - began))} of this stretch"
+    if gap > max(WIDEST_GAP, CHANCE_GAP / len(samples)) * length:
+        return f"no arrivals for {say_ratio(gap / length)} of this stretch"
     return ""

@@ -55,6 +55,7 @@ KNOWN = replace(
             "no effect",
             id="not even corrected",
         ),
+        pytest.param(replace(STEP, effects=(MISSED, WORKED)), "FAIL", "no effect", id="two worded alike"),
         pytest.param(
             replace(STEP, effects=(WORKED, replace(MISSED, claim="other"))), "FAIL", "no effect: other", id="one of two"
         ),

@@ -91,6 +91,15 @@ def test_spoilt_evidence_is_unknown(run: Record, said: str) -> None:
     assert said in verdict.observed
 
 
+def test_a_few_samples_do_not_stand_for_a_window_without_load() -> None:
+    """So few arrivals may leave wide gaps by chance; but the load was over, and that is no chance."""
+    few = steady(0, 0.12)
+    run = record(few, loads=[load(few, 0.12)])
+    verdict = Slo.availability(at_least=percent(50)).during(W).judge(run)
+    assert verdict.outcome is Outcome.UNKNOWN
+    assert "no load was on for 98.8 % of this stretch" in verdict.observed
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_random_arrivals_leave_no_gap(seed: int) -> None:
     """Users who arrive at random leave gaps by chance, and those are not held against them."""
