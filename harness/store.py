@@ -90,7 +90,7 @@ def load(folder: Path, read_samples: ReadSamples) -> Record:
     path = folder / RECORD
     try:
         plain = json.loads(path.read_text(), parse_float=_number, parse_constant=_number)
-    except FileNotFoundError as cause:
+    except (FileNotFoundError, NotADirectoryError) as cause:
         raise UsageError(
             f"{folder} is not a run's folder: it has no {RECORD}", hint="try runs/<scenario>/latest"
         ) from cause

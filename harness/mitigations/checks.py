@@ -26,6 +26,9 @@ class StepWorked:
         if step is None:
             return Verdict(claim=self.claim, outcome=Outcome.UNKNOWN, observed="no such step was performed")
         outcome, observed = _judged(step)
+        if outcome is Outcome.UNKNOWN and step.purpose == "restore" and (useless := _useless_before(record, step)):
+            # Not an open question: what it should take back was never there, and that is already a FAIL.
+            outcome, observed = Outcome.FAIL, f"there was nothing to take back: {useless} never had its effect"
         return Verdict(
             claim=self.claim,
             outcome=outcome,
@@ -69,6 +72,18 @@ def _judged(step: StepRecord) -> tuple[Outcome, str]:
             f"it works as written: the accepted finding ({step.accepted}) did not occur; remove it from the steps file"
         )
     return Outcome.PASS, f"effect after {say_duration(took)}{_also(step)}"
+
+
+def _useless_before(record: Record, step: StepRecord) -> str:
+    """The mitigating step, performed before `step`, that missed its effect, where all effects of `step` held already
+    and could be read; empty where there is none."""
+    if not step.effects or any(effect.held is not None or effect.after in {None, "absent"} for effect in _final(step)):
+        return ""
+    earlier = record.steps[: record.steps.index(step)]
+    missed = [
+        one.name for one in earlier if one.purpose == "mitigate" and any(effect.held is False for effect in _final(one))
+    ]
+    return missed[0] if missed else ""
 
 
 def _final(step: StepRecord) -> list[EffectRecord]:

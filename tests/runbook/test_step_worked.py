@@ -117,3 +117,25 @@ def test_the_check_can_be_saved() -> None:
     """A check survives the way into a record and back."""
     adapter = TypeAdapter(StepWorked)
     assert adapter.validate_python(adapter.dump_python(CHECK, mode="json")) == CHECK
+
+
+@pytest.mark.parametrize(
+    ("mitigation", "outcome", "said"),
+    [
+        (replace(STEP, window="m", effects=(MISSED,)), "FAIL", "nothing to take back: fix never had its effect"),
+        (replace(STEP, window="m"), "UNKNOWN", "held already"),
+        (replace(STEP, window="m", effects=(MISSED,), purpose="restore"), "UNKNOWN", "held already"),
+    ],
+    ids=["it was useless", "it worked", "it was no mitigation"],
+)
+def test_taking_back_what_never_was_is_no_open_question(mitigation: StepRecord, outcome: str, said: str) -> None:
+    """A restore step that finds its effect there already is FAIL after a mitigation without effect, else UNKNOWN."""
+    already = replace(WORKED, claim="forced == 0", before="0", after="0", held=None)
+    back = replace(STEP, name="undo", purpose="restore", effects=(already,))
+    record = Record(
+        run_id="r", scenario=Scenario(name="s", hypothesis="h"), control=Control.NONE, time_scale=60, seed=1,
+        runtime="fake", began=0, ended=200, steps=(mitigation, back),
+    )  # fmt: skip
+    verdict = CHECK.judge(record)
+    assert verdict.outcome == outcome
+    assert said in verdict.observed

@@ -267,7 +267,7 @@ GARBAGE = [
     b'{"op": "kill"}\n',
     b'{"op": "kill", "service": "back", "signal": "x"}\n',
     b'{"op": "spawn", "name": 1, "argv": 2, "environment": 3, "directory": 4, "log": 5}\n',
-    b'{"op": "launch", "plans": [{}], "within": 1, "events": "/nowhere"}\n',
+    b'{"op": "launch", "plans": [{}], "within": 1, "events": "/dev/null/no/file"}\n',
     b"\xff\xfe\n",
     b"x" * 9_000_000 + b"\n",
     b"cut off",
