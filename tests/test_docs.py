@@ -83,7 +83,7 @@ CONTROLS = "tests.whole.test_controls"
 COMMANDS: Mapping[str, Here | Elsewhere] = {
     "make drill": Elsewhere("CI", "all scenarios on real sandboxes: minutes"),
     "make test": Elsewhere("CI", "runs this very test"),
-    "make bench": Elsewhere("tests/test_bench.py::test_the_quick_ones_measure", "the whole of it takes minutes"),
+    "make bench": Elsewhere("tests.test_bench::test_the_quick_ones_measure", "the whole of it takes minutes"),
     ".venv/bin/pytest scenarios/": Elsewhere("CI make drill", "is what `make drill` calls"),
     ".venv/bin/gameday doctor": Here(0, "this machine can run"),
     ".venv/bin/gameday list": Here(0, "last verdict: PASS"),
