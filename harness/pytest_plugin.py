@@ -64,7 +64,8 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     )
     try:
         named = steps_named(ast.parse(textwrap.dedent(inspect.getsource(function.obj))))
-        with open_run(_settings(request.config), scenario, _progress(request), named) as live:
+        settings = _settings(request.config)
+        with open_run(settings, scenario, _progress(request, settings.time_scale), named) as live:
             yield live
             if live.judgement is not None:
                 results.judged.append((live.judgement, live.folder))
@@ -183,7 +184,7 @@ def _settings(config: pytest.Config) -> Settings:
     )
 
 
-def _progress(request: pytest.FixtureRequest) -> Any:
+def _progress(request: pytest.FixtureRequest, scale: float) -> Any:
     from harness.progress import ConsoleProgress
 
     capture = request.config.pluginmanager.getplugin("capturemanager")
@@ -195,10 +196,7 @@ def _progress(request: pytest.FixtureRequest) -> Any:
         with capture.global_and_fixture_disabled():
             write()
 
-    scale = request.config.option.time_scale
-    from harness.settings import DEFAULT_SCALE
-
-    return ConsoleProgress(scale or DEFAULT_SCALE, around=around)
+    return ConsoleProgress(scale, around=around)
 
 
 def _relative(path: Path, root: Path) -> str:
