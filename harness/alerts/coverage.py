@@ -6,15 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from harness.alerts import promql
 from harness.alerts.labels import carries, say_labels
 from harness.model.record import AlertEvidence, Gap, Record, Rule
 from harness.model.units import say_duration
 from harness.model.verdict import Outcome
 
 # A target counts as scraped throughout while no more than this passes between two good scrapes: as many scrapes as a
-# range must span at least (see `harness.alerts.rules`), or, where scrapes are very frequent, this many wall seconds.
+# range must span at least (see `harness.alerts.rules`), or, where scrapes are very frequent, this many wall seconds. A
+# rule that reads ranges alone bears a hole of this share of its shortest: a restart is one, and actions take the time
+# they take at every time scale. What remains of the range holds the samples that the rule goes by, and a counter tells
+# after the hole what happened in it; an alert that ends in it is another matter (`fed_since`).
 HOLE_SCRAPES = 4
 HOLE_SECONDS = 1.0
+HOLE_SHARE = 0.5
 
 Target = tuple[str, str]
 Stretch = tuple[float, float]
@@ -90,7 +95,7 @@ class Coverage:
         if flaw is not None:
             return flaw
         for target in sorted(self._targets()):
-            for hole in self._holes(target, began, ended):
+            for hole in self._holes(target, began, ended, borne=HOLE_SHARE * self._memory()):
                 length = self.say(hole[1] - hole[0])
                 return self._unknown(f"{target[0]} at {target[1]} was not scraped for {length}: it feeds the alert")
         return None
@@ -143,12 +148,17 @@ class Coverage:
         found = (_target(one.labels) for one in self.evidence.inputs.get(self.name, ()))
         return {target for target in found if target is not None}
 
-    def _holes(self, target: Target, began: float, ended: float) -> list[Stretch]:
-        """The stretches between `began` and `ended` in which `target` was not scraped with success."""
-        longest = max(HOLE_SCRAPES * self.evidence.scrape_interval, HOLE_SECONDS)
+    def _holes(self, target: Target, began: float, ended: float, *, borne: float = 0.0) -> list[Stretch]:
+        """The stretches between `began` and `ended` in which `target` was not scraped with success; those of up to
+        `borne` wall seconds are none."""
+        longest = max(HOLE_SCRAPES * self.evidence.scrape_interval, HOLE_SECONDS, borne)
         good = [at for at in self._good_scrapes(target) if began <= at <= ended]
         instants = [began, *good, ended]
         return [(a, b) for a, b in pairwise(instants) if b - a > longest]
+
+    def _memory(self) -> float:
+        """How far back the rules meant look at least, in wall seconds."""
+        return min((_memory(rule.expr) for rule in self._matching(self.evidence.rules)), default=0.0)
 
     def _good_scrapes(self, target: Target) -> list[float]:
         """When `target` was scraped with success. For an alert on `up` itself, a scrape that found it down is one."""
@@ -163,6 +173,13 @@ class Coverage:
 
 def _target(labels: Mapping[str, str]) -> Target | None:
     return (labels["job"], labels["instance"]) if "job" in labels and "instance" in labels else None
+
+
+def _memory(expr: str) -> float:
+    try:
+        return promql.memory(expr).total_seconds()
+    except ValueError:  # what this parser can't read, Prometheus may: then no hole is forgiven on its account
+        return 0.0
 
 
 def _touches(gap: Gap, began: float, ended: float) -> bool:

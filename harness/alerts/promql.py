@@ -102,3 +102,16 @@ def ranges(expr: str) -> list[timedelta]:
 
     promql_parser.walk(parse(expr), visit)
     return found
+
+
+def memory(expr: str) -> timedelta:
+    """How far back `expr` looks at least, in all that it reads: its shortest range, and zero where it reads the
+    present value of anything. Raises ValueError where it is not PromQL."""
+    present = 0
+
+    def visit(node: Any) -> None:
+        nonlocal present
+        present += {promql_parser.VectorSelector: 1, promql_parser.MatrixSelector: -1}.get(type(node), 0)
+
+    promql_parser.walk(parse(expr), visit)  # each range selector has a selector inside
+    return min(ranges(expr), default=timedelta(0)) if present == 0 else timedelta(0)

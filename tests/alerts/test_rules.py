@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.alerts import durations
-from harness.alerts.promql import scale_durations
+from harness.alerts.promql import memory, scale_durations
 from harness.alerts.rules import read_rules, scale_rules
 from harness.errors import UsageError
 from harness.model.units import seconds
@@ -358,3 +358,19 @@ def _undone(expr: str) -> str:
         "m" if one == "s" and before.isdigit() else one for before, one in zip(" " + pieces, pieces, strict=False)
     )
     return pieces.replace("\0", '"[5m]"').replace("\1", "`[1m]`").replace("\2", '"5m"').replace("\3", "# [5m]")
+
+
+@pytest.mark.parametrize(
+    ("expr", "seconds_back"),
+    [
+        ("rate(a[5m]) > 20", 300),
+        ("rate(a[5m]) > 20 and rate(b[1m]) > 1", 60),
+        ("rate(a[5m]) > 20 and b > 1", 0),
+        ("b > 1", 0),
+        ("max_over_time(b[5m:1m])", 0),
+        ("vector(1) > 0", 0),
+    ],
+)
+def test_an_expression_remembers_as_far_back_as_its_shortest_range(expr: str, seconds_back: float) -> None:
+    """What reads the present value of anything remembers nothing."""
+    assert memory(expr) == seconds(seconds_back)
