@@ -179,6 +179,7 @@ class FakeFault:
     upstream: str
     kind: Literal["fake"] = "fake"
     needs: ClassVar[tuple[type, ...]] = (HasLinks,)
+    curable: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return f"{self.upstream} down"

@@ -12,10 +12,13 @@ class Fault(Protocol):
     """Settings only (a frozen dataclass); the sandbox comes in with every call.
 
     `kind` is a Literal that names the class, so that the journal can bring the fault back after a crash.
-    `needs` lists the abilities of `harness.sandbox.base` that a sandbox must have.
+    `needs` lists the abilities of `harness.sandbox.base` that a sandbox must have. A `curable` fault is one that a
+    mitigation may end by itself (a restart thaws a frozen process): it has to be in force until the first runbook step
+    that is performed after its injection, any other until it is healed.
     """
 
     needs: ClassVar[tuple[type, ...]]
+    curable: ClassVar[bool]
 
     @property
     def kind(self) -> str: ...

@@ -23,6 +23,7 @@ class UpstreamOutage:
     delay: timedelta = timedelta(seconds=5)
     kind: Literal["upstream-outage"] = "upstream-outage"
     needs: ClassVar[tuple[type, ...]] = (HasLinks,)
+    curable: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return f"{self.upstream} {self._breakage}"

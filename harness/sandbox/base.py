@@ -155,9 +155,9 @@ class CanRestart(Protocol):
 
     def stop(self, service: str) -> None: ...
 
-    def restart(self, service: str, environment: Mapping[str, str] | None = None) -> None:
+    def restart(self, service: str, environment: Mapping[str, str | None] | None = None) -> None:
         """Stop, then start and wait until ready; `environment` is laid over the topology's own and stays for later
-        restarts. Raises NotReady."""
+        restarts. A value of None gives that setting back to the topology. Raises NotReady."""
         ...
 
 
@@ -165,7 +165,59 @@ class CanRestart(Protocol):
 class CanKill(Protocol):
     """A service's processes can be sent a signal, as by `kill -9`; nothing restarts it but its own policy."""
 
-    def kill(self, service: str, signal: int) -> None: ...
+    def kill(self, service: str, signal: int, *, stay_down: bool = False) -> None:
+        """Send `signal`: SIGKILL, SIGSTOP and SIGCONT to all processes of the service, any other to its main one. With
+        `stay_down` its policy does not bring it back either, until somebody starts or restarts it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process of a service as it is now. `started` tells it from every other that ever had its pid; `resident` is
+    in bytes (its share of what is shared, where that can be read), `cpu_seconds` what it has used since it began;
+    `open_files` is None where it can't be read."""
+
+    pid: int
+    started: str
+    parent: int
+    command: str
+    resident: int
+    cpu_seconds: float
+    open_files: int | None
+
+
+@runtime_checkable
+class HasProcesses(Protocol):
+    """A service's processes can be looked at."""
+
+    def processes(self, service: str) -> Sequence[Process]:
+        """Those that run now, the main one first; empty where it does not run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a service may use; None leaves a kind unlimited. `cores` are the CPUs that it may run on, `open_files` is the
+    most that each of its processes may hold open, `memory` the bytes that all of them may use together."""
+
+    cores: frozenset[int] | None = None
+    open_files: int | None = None
+    memory: int | None = None
+
+
+@runtime_checkable
+class CanLimit(Protocol):
+    """What a service may use can be limited while it runs."""
+
+    def limit(self, service: str, limits: Limits) -> None:
+        """Limit all its processes, those of later starts too; `Limits()` lifts what was ordered before, and gives back
+        what was there. Raises UsageError for what this machine does not have."""
+        ...
+
+    def limits(self, service: str) -> Limits:
+        """What is really in force on its live processes, read from them. A kind on which they differ, or that nothing
+        limits, is None. Raises SandboxError where it does not run."""
+        ...
 
 
 @runtime_checkable
