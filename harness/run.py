@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Any
 
 from harness.cast import Cast, Condition, RunningLoad
 from harness.clock import wall_seconds
-from harness.errors import HarnessError, UsageError
-from harness.faults import Fault, encode
+from harness.errors import UsageError
+from harness.faults import Fault
 from harness.judge import ABANDONED, CLAIMED, encode_check, fingerprint
+from harness.keeper import FaultKeeper
 from harness.model.check import Check
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals
-from harness.model.record import FaultRecord, LoadRecord, Receipt, Record, Scenario, StepRecord
+from harness.model.record import LoadRecord, Record, Scenario, StepRecord
 from harness.model.timeline import Event, Scalar, Span, SpanKind, Window
 from harness.model.verdict import Control, Outcome
 from harness.sandbox.base import require
@@ -25,9 +26,6 @@ from harness.sandbox.base import require
 # How often (wall seconds) a fault is looked at while it has to be in force, and how often a wait looks up.
 RECEIPT_INTERVAL = 1.0
 TICK = 0.1
-# How long (wall seconds) a path is watched for traffic, and how long the trace of our own probe takes to settle.
-TRAFFIC_WATCH = 1.0
-PROBE_SETTLES = 0.25
 
 
 @dataclass(slots=True)
@@ -36,7 +34,6 @@ class _Story:
 
     windows: list[Span] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    faults: list[FaultRecord] = field(default_factory=list)
     steps: list[StepRecord] = field(default_factory=list)
     loads: list[LoadRecord] = field(default_factory=list)
 
@@ -61,8 +58,7 @@ class Run:
         self._story = _Story()
         self._began = cast.clock.now()
         self._load: RunningLoad | None = None
-        self._faults: list[Fault] = []  # in step with the story's fault records
-        self._fault_trouble = ""
+        self._keepers: list[FaultKeeper] = []
         self._hopeless = ""
         self._drift = 0.0
         self.claimed: Sequence[Mapping[str, Any]] = ()
@@ -86,7 +82,9 @@ class Run:
                 load.stop()
                 self._load = None
                 self._story.loads.append(load.record)
-        self._see_paths_were_used_again()
+        if not self._hopeless:
+            for keeper in self._keepers:
+                keeper.look_for_traffic_again()
 
     def observe(self, name: str, duration: timedelta) -> Window:
         """Let `duration` of runbook time pass; the window it returns is what objectives are judged on."""
@@ -108,14 +106,14 @@ class Run:
         require(self._cast.sandbox, *fault.needs)
         if problems := fault.problems(self._cast.sandbox):
             raise UsageError(f"the fault {fault} can't be injected", problems=problems)
-        name = self._unused(str(fault))
-        record = FaultRecord(window=name, description=str(fault), settings=encode(fault))
+        keeper = FaultKeeper(self._cast, fault, self._unused(str(fault)), self._event)
+        self._keepers.append(keeper)
         if self._control is Control.NO_FAULT:
-            with self._window(name, "fault") as window:
+            keeper.skip()
+            with self._window(keeper.record.window, "fault") as window:
                 yield window
-            self._keep(fault, replace(record, skipped=True))
             return
-        with _FaultKeeper(self, fault, record) as keeper, self._window(name, "fault") as window:
+        with keeper, self._window(keeper.record.window, "fault") as window:
             keeper.inject()
             with self._cast.clock.every(RECEIPT_INTERVAL, keeper.look):
                 yield window
@@ -162,7 +160,7 @@ class Run:
             versions=dict(sandbox.versions),
             windows=tuple(story.windows),
             events=tuple(story.events),
-            faults=tuple(story.faults),
+            faults=tuple(keeper.record for keeper in self._keepers),
             steps=tuple(story.steps),
             loads=tuple(story.loads),
             alerts=self._cast.alerts.collect(self._began, ended),
@@ -176,7 +174,7 @@ class Run:
     # -- windows, events, waiting --------------------------------------------------------------------------------
 
     def _unused(self, name: str) -> str:
-        taken = {span.name for span in self._story.windows} | {fault.window for fault in self._story.faults}
+        taken = {span.name for span in self._story.windows}
         numbered = (name if n == 1 else f"{name} ({n})" for n in range(1, 10_000))
         return next(candidate for candidate in numbered if candidate not in taken)
 
@@ -226,7 +224,8 @@ class Run:
         """Whether this run has lost what it needs to prove anything; said once, then every wait ends at once."""
         if not self._hopeless:
             dead = "the load generator has died" if self._load is not None and not self._load.alive else ""
-            self._hopeless = dead or self._fault_trouble or self._cast.alerts.blind()
+            lost = next((keeper.trouble for keeper in self._keepers if keeper.trouble), "")
+            self._hopeless = dead or lost or self._cast.alerts.blind()
             if self._hopeless:
                 self._event(ABANDONED, self._hopeless)
         return bool(self._hopeless)
@@ -246,118 +245,10 @@ class Run:
         for step in steps:
             with self._window(step, "step") as window:
                 skipped = self._control is Control.NO_MITIGATION or self._pointless()
+                for keeper in () if skipped else self._keepers:
+                    keeper.mitigated()
                 record = operator.skip(step, window.name) if skipped else operator.perform(step, window.name)
             self._story.steps.append(record)
             if record.finding:
                 self._event("step.finding", record.finding, accepted=record.accepted)
         return window
-
-    # -- faults --------------------------------------------------------------------------------------------------
-
-    def _keep(self, fault: Fault, record: FaultRecord) -> None:
-        self._faults.append(fault)
-        self._story.faults.append(record)
-
-    def _traffic(self, fault: Fault) -> int | str | None:
-        """The fault's traffic count, or why it can't be read; None for a fault that has none."""
-        try:
-            return fault.traffic(self._cast.sandbox)
-        except HarnessError as problem:
-            return str(problem)
-
-    def _see_paths_were_used_again(self) -> None:
-        """A path that nobody used between the healing and the end was by-passed meanwhile: the fault did not hit what
-        it claims to, and what looked like recovery may be the by-pass."""
-        for index, (fault, record) in enumerate(zip(self._faults, self._story.faults, strict=True)):
-            if record.healed_at is None or self._hopeless:
-                continue
-            with suppress(HarnessError):  # a dead proxy is seen by the receipt
-                fault.flush(self._cast.sandbox)
-            self._cast.clock.sleep(PROBE_SETTLES)
-            grown = _growth(record.after[-1].details.get("counted"), self._traffic(fault))
-            receipt = self._receipt(fault, traffic=grown)
-            self._story.faults[index] = replace(record, after=(*record.after, receipt))
-
-    def _receipt(self, fault: Fault, **details: Scalar) -> Receipt:
-        clock = self._cast.clock
-        began = clock.now()
-        try:
-            receipt = fault.receipt(self._cast.sandbox, began)
-        except Exception as problem:  # whatever a probe dies of, the answer is that nobody knows
-            receipt = Receipt(at=began, in_force=None, intended=str(fault), measured=f"the probe failed: {problem!r}")
-        return replace(receipt, details={**receipt.details, **details, "took": round(clock.now() - began, 3)})
-
-
-def _growth(first: Scalar, now: Scalar) -> int | str | None:
-    """How far a count has grown; None where there is none, and in words why nobody knows."""
-    if isinstance(first, int) and isinstance(now, int):
-        return now - first
-    return None if first is None and now is None else f"the traffic could not be counted: {first}, then {now}"
-
-
-class _FaultKeeper:
-    """Keeps one fault's record, and the promise to heal it."""
-
-    def __init__(self, run: Run, fault: Fault, record: FaultRecord) -> None:
-        self._run = run
-        self._fault = fault
-        self._record = record
-        self._during: list[Receipt] = []
-        self._undo = ExitStack()
-        self._counted: int | str | None = None
-
-    def __enter__(self) -> _FaultKeeper:
-        clock = self._run._cast.clock
-        before = self._run._receipt(self._fault)
-        clock.sleep(PROBE_SETTLES)
-        self._counted = self._run._traffic(self._fault)
-        clock.sleep(TRAFFIC_WATCH)
-        self._record = replace(self._record, before=(before,))
-        return self
-
-    def inject(self) -> None:
-        cast = self._run._cast
-        promise = cast.journal.promise(encode(self._fault))
-        self._undo.callback(self._heal, promise)
-        self._record = replace(self._record, injected_at=cast.clock.now())
-        self._fault.inject(cast.sandbox)
-        self._run._event("fault.injected", str(self._fault))
-        self._count()
-
-    def _count(self) -> None:
-        """What the path carried until the fault cut it; our own probe does not count."""
-        grown = _growth(self._counted, self._run._traffic(self._fault))
-        before = self._record.before[-1]
-        self._record = replace(self._record, before=(replace(before, details={**before.details, "traffic": grown}),))
-        if grown is not None and not isinstance(grown, int):
-            self._run._fault_trouble = grown
-        elif grown is not None and grown <= 0:
-            self._run._fault_trouble = f"nothing uses what {self._fault} breaks"
-
-    def look(self) -> None:
-        receipt = self._run._receipt(self._fault)
-        self._during.append(receipt)
-        if not receipt.in_force:
-            self._run._fault_trouble = f"the fault is not in force: {receipt.measured}"
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._undo.close()
-        finally:
-            self._run._keep(self._fault, replace(self._record, during=tuple(self._during)))
-
-    def _heal(self, promise: str) -> None:
-        cast = self._run._cast
-        try:
-            self._fault.heal(cast.sandbox)
-        except HarnessError as problem:
-            self._record = replace(self._record, problem=str(problem))
-            self._run._event("fault.heal-failed", str(problem))
-            return
-        after = self._run._receipt(self._fault)
-        cast.clock.sleep(PROBE_SETTLES)
-        after = replace(after, details={**after.details, "counted": self._run._traffic(self._fault)})
-        self._record = replace(self._record, healed_at=cast.clock.now(), after=(after,))
-        if after.in_force is False:
-            cast.journal.kept(promise)
-        self._run._event("fault.healed", str(self._fault))

@@ -29,7 +29,8 @@ ALLOWED: dict[str, set[str]] = {
     "judge": NOUNS | {"alerts", "faults", "load", "mitigations", "slo"},
     "store": NOUNS,
     "cast": NOUNS | {"sandbox.base"},
-    "run": NOUNS | {"cast", "faults", "judge", "sandbox.base"},
+    "keeper": NOUNS | {"cast", "faults"},
+    "run": NOUNS | {"cast", "faults", "judge", "keeper", "sandbox.base"},
     "doctor": NOUNS | {"sandbox.parts"},
     "progress": NOUNS,
 }
@@ -122,4 +123,4 @@ def test_no_function_is_longer_than_a_page() -> None:
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                     lines = (node.end_lineno or node.lineno) - node.lineno + 1
                     assert lines <= 60, f"{path.relative_to(ROOT)}:{node.lineno} {node.name} has {lines} lines"
-            assert "faults" not in path.parts or folder != "harness" or text.count("\n") <= 90, f"{path} is too long"
+            assert "needs: ClassVar" not in text or text.count("\n") <= 90 or path.parent.name != "faults", path

@@ -148,6 +148,34 @@ def test_a_lost_fault_ends_every_wait(stage: Stage) -> None:
     assert any(event.kind == "run.abandoned" for event in record.events)
 
 
+class CurableFault(FakeFault):
+    """One that a step may end."""
+
+    curable = True
+
+
+@pytest.mark.parametrize("fault", [FakeFault, CurableFault])
+def test_a_fault_that_a_step_ended_does_not_end_the_story(stage: Stage, fault: type[FakeFault]) -> None:
+    """After a step of the runbook a curable fault may be gone; one that is not curable may not."""
+    link = stage.sandbox.links()[0]
+    with stage.run.load(LOAD), stage.run.fault(fault("database")):
+        stage.run.mitigate("failover")
+        link.enable()
+        stage.run.observe("mended", seconds(5))
+    record = stage.record
+    assert record.faults[0].curable is fault.curable
+    assert any(receipt.in_force is False for receipt in record.faults[0].during)
+    assert any(event.kind == "run.abandoned" for event in record.events) is not fault.curable
+
+
+def test_a_curable_fault_that_ends_by_itself_ends_the_story(stage: Stage) -> None:
+    """Before any step was performed it has to be in force as any other."""
+    with stage.run.load(LOAD), stage.run.fault(CurableFault("database")):
+        stage.sandbox.links()[0].enable()
+        stage.run.observe("mended", seconds(5))
+    assert any(event.kind == "run.abandoned" for event in stage.record.events)
+
+
 def test_a_path_without_traffic_is_recorded_as_such(stage: Stage) -> None:
     """A link that carries nothing before the fault is put down with zero traffic."""
     stage.sandbox.links()[0].traffic = 0

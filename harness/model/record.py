@@ -49,7 +49,7 @@ class FaultRecord:
 
     `window` names its span. `before` are receipts of the healthy state (each must say that the fault is not in
     force), `during` those while it had to be in force, `after` those once it was healed. `skipped` is true
-    where a control left it out.
+    where a control left it out, `curable` where a mitigation may end the fault before it is healed.
     """
 
     window: str
@@ -61,6 +61,7 @@ class FaultRecord:
     during: tuple[Receipt, ...] = ()
     after: tuple[Receipt, ...] = ()
     skipped: bool = False
+    curable: bool = False
     problem: str = ""
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from harness.faults.gone import FaultGone
 from harness.faults.in_force import FaultInForce
-from harness.model.record import FaultRecord, Receipt, Record, Scenario
+from harness.model.record import FaultRecord, Receipt, Record, Scenario, StepRecord
+from harness.model.timeline import Span
 from harness.model.verdict import Control, Outcome
 
 BEGAN, ENDED = 1000.0, 1020.0
@@ -129,3 +130,52 @@ def test_a_healed_fault_is_gone() -> None:
 def test_a_fault_that_may_still_be_there_never_passes(record: FaultRecord, outcome: Outcome) -> None:
     """A sandbox that may be dirty is ERROR; one that nobody could look at is INVALID."""
     assert FaultGone(window="outage").judge(record_of(record)).outcome is outcome
+
+
+def performed(at: float, *, skipped: bool = False) -> tuple[StepRecord, Span]:
+    step = StepRecord(
+        window="restart", name="restart", source="r:1", purpose="mitigate", deadline=None, skipped=skipped
+    )
+    return step, Span(name="restart", kind="step", began=at, ended=at + 1)
+
+
+GONE_FROM_10 = tuple(receipt(BEGAN + second, second < 10) for second in range(21))
+
+
+@pytest.mark.parametrize(
+    ("curable", "step", "outcome", "why"),
+    [
+        (True, performed(BEGAN + 9.5), Outcome.PASS, "a step ended it"),
+        (True, performed(BEGAN + 3), Outcome.PASS, "a step ended it after a while"),
+        (True, performed(BEGAN + 12), Outcome.INVALID, "it was gone before any step"),
+        (True, performed(BEGAN - 5), Outcome.INVALID, "the step came before the fault"),
+        (True, performed(BEGAN + 9.5, skipped=True), Outcome.INVALID, "the step was left out"),
+        (False, performed(BEGAN + 9.5), Outcome.INVALID, "no step can end it"),
+    ],
+)
+def test_a_step_may_end_a_curable_fault(
+    curable: bool, step: tuple[StepRecord, Span], outcome: Outcome, why: str
+) -> None:
+    """A curable fault has to be in force until a step is performed, any other until it is healed."""
+    fault = replace(SOUND, during=GONE_FROM_10, curable=curable)
+    record = replace(record_of(fault), steps=(step[0],), windows=(step[1],))
+    verdict = FaultInForce(window="outage").judge(record)
+    assert verdict.outcome is outcome, why
+
+
+def test_a_curable_fault_must_be_seen_before_the_cure() -> None:
+    """Where the first look came after the first step, nobody saw it in force; one that was under way does not count."""
+    step, span = performed(BEGAN + 0.5)
+    slow = replace(SOUND.during[0], details={"took": 1.0})
+    for during in (SOUND.during[1:], (slow, *SOUND.during[1:])):
+        record = replace(record_of(replace(SOUND, during=during, curable=True)), steps=(step,), windows=(span,))
+        assert "nobody saw it" in FaultInForce(window="outage").judge(record).observed
+
+
+def test_a_probe_that_a_step_overtook_says_nothing() -> None:
+    """A look that began before the first step and ended after it may have met either state."""
+    step, span = performed(BEGAN + 9.5)
+    late = replace(receipt(BEGAN + 9, False), details={"took": 0.8})
+    fault = replace(SOUND, during=(*GONE_FROM_10[:9], late, *GONE_FROM_10[10:]), curable=True)
+    record = replace(record_of(fault), steps=(step,), windows=(span,))
+    assert FaultInForce(window="outage").judge(record).outcome is Outcome.PASS
