@@ -93,6 +93,12 @@ class Promises(Protocol):
     def kept(self, promise: str) -> None: ...
 
 
+class Census(Protocol):
+    """Counts what the system is set to and holds; see `harness.census`."""
+
+    def take(self) -> Mapping[str, str]: ...
+
+
 class Progress(Protocol):
     """Where people see what is going on."""
 
@@ -111,6 +117,7 @@ class Cast:
     loads: Loads
     operator: Operator
     journal: Promises
+    census: Census
     progress: Progress
     conclude: Callable[[Record], Judgement]
     """Save the record, judge it, write the reports."""

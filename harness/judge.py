@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from harness.alerts.checks import Delivered, Fires, Resolves, StaysQuiet
 from harness.alerts.detection import detections
+from harness.census.unchanged import Unchanged
 from harness.faults.gone import FaultGone
 from harness.faults.in_force import FaultInForce
 from harness.load.checks import LoadKeptUp
@@ -36,7 +37,8 @@ AnyCheck = Annotated[
     | FaultInForce
     | FaultGone
     | LoadKeptUp
-    | StepWorked,
+    | StepWorked
+    | Unchanged,
     Field(discriminator="kind"),
 ]
 ABANDONED = "run.abandoned"
@@ -87,6 +89,8 @@ def _soundness(record: Record) -> Iterator[Check]:
     for step in record.steps:
         if not (step.skipped and record.control is Control.NO_MITIGATION):
             yield StepWorked(window=step.window)
+    if record.census_before is not None and not record.error:
+        yield Unchanged()
 
 
 def _verdict(check: Check, record: Record) -> Verdict:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cast import Cast, Condition, RunningLoad
+from harness.census.unchanged import differences, no_way_back
 from harness.clock import wall_seconds
 from harness.errors import UsageError
 from harness.faults import Fault
@@ -26,6 +27,8 @@ from harness.sandbox.base import require
 # How often (wall seconds) a fault is looked at while it has to be in force, and how often a wait looks up.
 RECEIPT_INTERVAL = 1.0
 TICK = 0.1
+# How long (wall seconds) what was restored may take until it is what it was before.
+CENSUS_SETTLES = 3.0
 
 
 @dataclass(slots=True)
@@ -56,6 +59,7 @@ class Run:
         self._control = control
         self._seed = seed
         self._story = _Story()
+        self._census = cast.census.take()
         self._began = cast.clock.now()
         self._load: RunningLoad | None = None
         self._keepers: list[FaultKeeper] = []
@@ -166,10 +170,22 @@ class Run:
             alerts=self._cast.alerts.collect(self._began, ended),
             clock_drift=self._worst_drift(),
             checks=tuple(checks),
+            census_before=self._census,
+            census_after=None if error else self._census_after(),
             error=error,
         )
         self.judgement = self._cast.conclude(record)
         return self.judgement
+
+    def _census_after(self) -> Mapping[str, str]:
+        """The census once it is what it was before, as far as it can be; a service just restarted needs a moment."""
+        clock, known = self._cast.clock, no_way_back(self._story.steps)
+        deadline = clock.now() + CENSUS_SETTLES
+        while True:
+            after = self._cast.census.take()
+            if not differences(self._census, after).keys() - known.keys() or clock.now() >= deadline:
+                return after
+            clock.sleep(TICK)
 
     # -- windows, events, waiting --------------------------------------------------------------------------------
 

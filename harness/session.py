@@ -14,6 +14,7 @@ from harness.alerts.configuration import longest_scrape, scale_alertmanager, sca
 from harness.alerts.rules import scale_rules
 from harness.alerts.watch import AlertWatch
 from harness.cast import Cast, Progress
+from harness.census.take import CensusTaker
 from harness.clock import Clock, SystemClock, checked_scale
 from harness.errors import HarnessError, SandboxError, UsageError
 from harness.journal import Journal
@@ -24,10 +25,11 @@ from harness.model.judgement import Judgement
 from harness.model.record import CommandRecord, Record, Scenario
 from harness.rejudge import FORMS, render
 from harness.run import Run
+from harness.runbook.effect import Source
 from harness.runbook.parse import read_runbook
 from harness.runbook.probe import SandboxProbe
 from harness.runbook.shell import open_shell
-from harness.runbook.steps import Steps, read_steps
+from harness.runbook.steps import Steps, read_source, read_steps
 from harness.sandbox import processes
 from harness.sandbox.base import Address, ServiceStatus
 from harness.sandbox.parts import FoundPart, find_all
@@ -67,8 +69,22 @@ def prepare_run(settings: Settings, steps: Collection[str] = ()) -> tuple[Plan, 
     problems += _uncast(topology)
     known = _asked(problems, partial(read_runbook_steps, topology)) or Steps(source="", by_name={})
     problems += known.problems(steps) if known.source else []
+    _asked(problems, partial(read_census, topology))
     _refuse(problems)
     return plan, known
+
+
+def read_census(topology: Topology) -> tuple[tuple[Source, ...], tuple[str, ...]]:
+    """What the topology wants counted: sources to be read, and command lines. Raises UsageError with all problems."""
+    sources, problems = [], []
+    for written in topology.operations.census:
+        try:
+            sources += [] if isinstance(written, str) else [read_source(written)]
+        except ValueError as problem:
+            problems.append(f"{topology.path}: x-gameday.operations.census: {problem}")
+    if problems:
+        raise UsageError("the census can't be taken", problems=problems)
+    return tuple(sources), tuple(line for line in topology.operations.census if isinstance(line, str))
 
 
 def _uncast(topology: Topology) -> list[str]:
@@ -152,7 +168,7 @@ def open_run(settings: Settings, scenario: Scenario, progress: Progress, named: 
     with (
         processes.open_sandbox(topology, parts=plan.parts, render=plan.render, logs=folder / "logs") as sandbox,
         _watch(topology, sandbox, clock) as alerts,
-        _operator(topology, steps, sandbox, clock) as operator,
+        _operations(topology, steps, sandbox, clock) as (operator, census),
     ):
         loads = LoadDriver(
             spawner=sandbox,
@@ -169,6 +185,7 @@ def open_run(settings: Settings, scenario: Scenario, progress: Progress, named: 
             loads=loads,
             operator=operator,
             journal=Journal(sandbox.folder),
+            census=census,
             progress=progress,
             conclude=partial(_conclude, folder),
         )
@@ -184,13 +201,18 @@ def _watch(topology: Topology, sandbox: ProcessSandbox, clock: Clock) -> Iterato
 
 
 @contextmanager
-def _operator(topology: Topology, steps: Steps, sandbox: ProcessSandbox, clock: Clock) -> Iterator[RunbookOperator]:
+def _operations(
+    topology: Topology, steps: Steps, sandbox: ProcessSandbox, clock: Clock
+) -> Iterator[tuple[RunbookOperator, CensusTaker]]:
+    """Whoever performs the steps, and who counts; both work in the operations shell."""
     operations = topology.operations
     ca = sandbox.path(*operations.ca) if operations.ca else None
     probe = SandboxProbe(sandbox, prometheus=_where(topology, "prometheus", sandbox), ca=ca)
+    sources, lines = read_census(topology)
     with open_shell(sandbox, operations, clock=clock, directory=sandbox.folder / "operator") as shell:
         _refuse([trouble for line in operations.ready if (trouble := _trouble(shell.run(line)))])
-        yield RunbookOperator(steps=steps, shell=shell, probe=probe, clock=clock)
+        operator = RunbookOperator(steps=steps, shell=shell, probe=probe, clock=clock)
+        yield operator, CensusTaker(sandbox=sandbox, reader=probe, shell=shell, sources=sources, commands=lines)
 
 
 def _trouble(done: CommandRecord) -> str:

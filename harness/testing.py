@@ -336,6 +336,16 @@ class FakeJournal:
 
 
 @dataclass(slots=True)
+class FakeCensus:
+    """A census of whatever a test says; each count is a copy."""
+
+    found: dict[str, str] = field(default_factory=lambda: {"state of app": "ready"})
+
+    def take(self) -> Mapping[str, str]:
+        return dict(self.found)
+
+
+@dataclass(slots=True)
 class FakeProgress:
     """Keeps what would have been shown."""
 
@@ -356,6 +366,7 @@ def fake_cast(
     loads: ScriptedLoad | None = None,
     operator: FakeOperator | None = None,
     journal: FakeJournal | None = None,
+    census: FakeCensus | None = None,
     conclude: Callable[[Record], Judgement] | None = None,
 ) -> Cast:
     """A whole cast of fakes; give the ones that a test cares about."""
@@ -374,6 +385,7 @@ def fake_cast(
         loads=loads,
         operator=operator or FakeOperator(),
         journal=journal or FakeJournal(),
+        census=census or FakeCensus(),
         progress=FakeProgress(),
         conclude=conclude or judged,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
@@ -71,9 +71,13 @@ class Alert:
         return Resolves(name=self.name, labels=self.labels, within=_limit(within), of=of)
 
     def stays_quiet(self, during: Window, *more: Window) -> StaysQuiet:
-        """The claim that it was neither pending nor firing in any of these windows."""
+        """The claim that it was neither pending nor firing in any of these windows, in each of which users came."""
         windows = tuple(window.name for window in (during, *more))
         return StaysQuiet(name=self.name, labels=self.labels, windows=windows)
+
+    def does_not_fire(self, during: Window, *more: Window) -> StaysQuiet:
+        """The same for a cause that is over before the rule's `for`: it may have been pending, and did not fire."""
+        return replace(self.stays_quiet(during, *more), may_be_pending=True)
 
 
 def _limit(within: timedelta) -> timedelta:

@@ -14,6 +14,7 @@ from typing import Literal
 from harness.alerts.coverage import Coverage, Flaw
 from harness.alerts.history import Firing, History
 from harness.alerts.labels import say_alert
+from harness.model.evidence import coverage_problem, load_problem
 from harness.model.record import Record
 from harness.model.timeline import Moment
 from harness.model.units import say_duration
@@ -282,16 +283,19 @@ class Resolves:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaysQuiet:
-    """The alert was neither pending nor firing in any of `windows`."""
+    """The alert was neither pending nor firing in any of `windows`, while users came; with `may_be_pending` it did not
+    fire, and may have been pending."""
 
     kind: Literal["alert.stays_quiet"] = "alert.stays_quiet"
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     windows: tuple[str, ...]
+    may_be_pending: bool = False
 
     @property
     def claim(self) -> str:
-        return f"{say_alert(self.name, self.labels)} is neither pending nor firing during {', '.join(self.windows)}"
+        said = "does not fire" if self.may_be_pending else "is neither pending nor firing"
+        return f"{say_alert(self.name, self.labels)} {said} during {', '.join(self.windows)}"
 
     def judge(self, record: Record) -> Verdict:
         case = _Case(record, self.claim, self.name, self.labels)
@@ -308,7 +312,8 @@ class StaysQuiet:
         if span is None or span.ended is None:
             return case.said(Outcome.UNKNOWN, f"{window} never {'began' if span is None else 'ended'}")
         began, ended = span.began, span.ended
-        active = case.history.active(began, ended)
+        seen = case.history.active(began, ended)
+        active = [one for one in seen if one.state == "firing" or not self.may_be_pending]
         if active:
             state = "firing" if any(one.state == "firing" for one in active) else "pending"
             said = f"it was {state} during {window}, {watched.say(active[0].at - began)} into it"
@@ -325,7 +330,14 @@ class StaysQuiet:
         )
         if flaw is not None:
             return case.flawed(flaw)
-        return case.said(Outcome.PASS, "no evaluation found it active; all that it reads was scraped", "alerts.states")
+        samples = sorted(case.record.during([span]), key=lambda sample: sample.planned)
+        problem = load_problem(case.record) or coverage_problem(case.record, samples, began, ended)
+        if problem:
+            return case.said(Outcome.UNKNOWN, f"{window}: {problem}, and without users any alert is quiet", "loads")
+        found = "firing" if self.may_be_pending else "active"
+        pending = ", pending at times" if seen else ""
+        said = f"no evaluation found it {found}{pending}; all that it reads was scraped, under {len(samples)} requests"
+        return case.said(Outcome.PASS, said, "alerts.states")
 
     def red_under(self, record: Record) -> frozenset[Control]:
         return frozenset()

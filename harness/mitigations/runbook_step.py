@@ -70,6 +70,7 @@ class RunbookStep:
             source=self.step.source,
             purpose=self.step.purpose,
             deadline=deadline.total_seconds() if deadline else None,
+            no_undo=self.step.no_undo,
             skipped=True,
         )
 

@@ -102,7 +102,8 @@ class StepRecord:
     """One runbook step: its commands, its effect, and whether it met its deadline (`deadline` in real seconds).
 
     `finding` says what the runbook's own text failed to do; `accepted` is the reason why that finding is known and
-    tolerated (empty: it is new, and fails the step).
+    tolerated (empty: it is new, and fails the step). `no_undo` says why the runbook has no way back from it, where it
+    has none.
     """
 
     window: str
@@ -114,6 +115,7 @@ class StepRecord:
     effects: tuple[EffectRecord, ...] = ()
     finding: str = ""
     accepted: str = ""
+    no_undo: str = ""
     skipped: bool = False
     problem: str = ""
 
@@ -240,7 +242,8 @@ class Record:
     """Everything that happened in one run of one scenario.
 
     `checks` are the claims to judge, in their JSON form; `harness.judge` reads them. `samples` are kept in a file of
-    their own beside `record.json` and come back with `store.load`. `error` is our own failure, if we broke.
+    their own beside `record.json` and come back with `store.load`. The two censuses say what was set and held before
+    the story and after it (None: not taken). `error` is our own failure, if we broke.
     """
 
     format: int = FORMAT
@@ -261,6 +264,8 @@ class Record:
     alerts: AlertEvidence = field(default_factory=AlertEvidence)
     clock_drift: float = 0.0
     checks: tuple[Mapping[str, Any], ...] = ()
+    census_before: Mapping[str, str] | None = None
+    census_after: Mapping[str, str] | None = None
     error: str = ""
     samples: tuple[Sample, ...] = field(default=(), repr=False, compare=False)
 

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.errors import UsageError
-from harness.runbook.effect import CommandAnswer, Effect, JsonAnswer, Metric, PromQuery, Source
+from harness.runbook.effect import INCREASED, CommandAnswer, Effect, JsonAnswer, Metric, PromQuery, Source
 from harness.runbook.parse import Command, Runbook
 
 Purpose = Literal["mitigate", "restore"]
@@ -246,6 +246,17 @@ def _source(written: _Effect) -> Source:
     if not where:
         raise ValueError(f"of: {written.of!r} is not of the form service:port (whose /metrics is read)")
     return Metric(where[1], int(where[2]), *_selector(written.metric or ""))
+
+
+def read_source(written: object) -> Source:
+    """What a mapping of `metric` and `of`, `get` and `pointer`, or `promql` says, outside of any step. Raises
+    ValueError in plain words."""
+    if not isinstance(written, dict) or "answer" in written:
+        raise ValueError(f"{written!r} is not a metric, a get or a promql")
+    try:
+        return _source(_Effect.model_validate({**written, "becomes": INCREASED}))
+    except ValidationError as cause:
+        raise ValueError("; ".join(f"{error['loc'][0]}: {error['msg']}" for error in cause.errors())) from cause
 
 
 def _pointer(key: str, written: str) -> str:

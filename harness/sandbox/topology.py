@@ -43,13 +43,15 @@ class Operations:
     """The operations shell: `addresses` maps what the runbook calls a server (`localhost:8080`) to where it is in the
     topology, `units` a service manager's unit to its service; `ca` is the certificate authority's file, as a service
     and a path inside it; `environment` is what the operator's shell has set. Each command line of `ready`
-    must succeed in that shell before a run begins: a wrong token shows there and not in mid-incident."""
+    must succeed in that shell before a run begins: a wrong token shows there and not in mid-incident. `census` names what
+    must be after a run what it was before: command lines for what they print, or mappings as a step's effects are."""
 
     addresses: Mapping[str, Endpoint] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     ca: tuple[str, str] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: tuple[str, ...] = ()
+    census: tuple[str | Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +279,7 @@ def _read_operations(raw: object, services: Mapping[str, Service], reading: Read
     if not isinstance(raw, dict):
         reading.report("is not a mapping")
         return Operations()
-    if unknown := sorted(set(map(str, raw)) - {"addresses", "units", "ca", "environment", "ready"}):
+    if unknown := sorted(set(map(str, raw)) - {"addresses", "units", "ca", "environment", "ready", "census"}):
         reading.report(f"does not have {', '.join(unknown)}")
     addresses: dict[str, Endpoint] = {}
     for outside, inside in _mapping(raw, "addresses", reading).items():
@@ -295,6 +297,7 @@ def _read_operations(raw: object, services: Mapping[str, Service], reading: Read
         ca=_read_ca(raw.get("ca"), services, reading.under("ca")),
         environment={name: str(value) for name, value in _mapping(raw, "environment", reading).items()},
         ready=_read_lines(raw.get("ready"), reading.under("ready")),
+        census=_read_census(raw.get("census"), reading.under("census")),
     )
 
 
@@ -311,6 +314,15 @@ def _read_lines(raw: object, reading: Reading) -> tuple[str, ...]:
         return ()
     if not isinstance(raw, list) or not all(isinstance(line, str) for line in raw):
         reading.report("must be a list of command lines")
+        return ()
+    return tuple(raw)
+
+
+def _read_census(raw: object, reading: Reading) -> tuple[str | Mapping[str, Any], ...]:
+    if raw is None:
+        return ()
+    if not isinstance(raw, list) or not all(isinstance(each, str | dict) for each in raw):
+        reading.report("must be a list of command lines, or of mappings with metric, get or promql")
         return ()
     return tuple(raw)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.model.evidence import coverage_problem, load_problem
 from harness.model.record import FaultRecord, Record
 from harness.model.timeline import Span
 from harness.model.verdict import Control, Outcome, Verdict
-from harness.slo.evidence import coverage_problem, load_problem
 from harness.slo.limits import Limits
 from harness.slo.measure import Stretch, all_of, measure
 

@@ -6,13 +6,13 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.model.evidence import coverage_problem, load_problem
 from harness.model.judgement import Time
 from harness.model.load import Sample
 from harness.model.record import Record
 from harness.model.timeline import Moment
 from harness.model.units import say_duration
 from harness.model.verdict import Control, Outcome, Verdict
-from harness.slo.evidence import coverage_problem, load_problem
 from harness.slo.limits import Limits
 from harness.slo.measure import measure
 from harness.slo.recovery import Recovery, find_recovery

@@ -16,6 +16,7 @@ from harness.model.record import (
     AlertSample,
     FaultRecord,
     Gap,
+    LoadRecord,
     Notification,
     Record,
     Rule,
@@ -115,6 +116,28 @@ EVIDENCE = AlertEvidence(
     scrape_interval=STEP,
     evaluation_interval=STEP,
 )
+USERS = tuple(
+    Sample(planned=at, sent=at, ended=at + 0.1, name="n", status=503 if bad else 200, ok=not bad)
+    for at in (*every_step(1005.0, 1015.0), 1020.1, 1020.6, 1020.7, *every_step(1080.0, 1095.0))
+    for bad in (1020.5 < at < 1060.0,)
+)
+LOAD = LoadRecord(
+    window="load",
+    plan="4/s",
+    target="t",
+    began=1000.0,
+    ended=1099.0,
+    planned=len(USERS),
+    sent=len(USERS),
+    finished=len(USERS),
+    in_flight=0,
+    dropped=0,
+    complete=True,
+    lateness_p99=0.001,
+    lateness_max=0.002,
+    generator_cpu=0.1,
+    samples_count=len(USERS),
+)
 RECORD = Record(
     run_id="r",
     scenario=Scenario(name="s", hypothesis="h"),
@@ -134,11 +157,8 @@ RECORD = Record(
     ),
     faults=(FaultRecord(window="outage", description="d", settings={}, injected_at=INJECTED, healed_at=HEALED),),
     alerts=EVIDENCE,
-    samples=tuple(
-        Sample(planned=at, sent=at, ended=at + 0.1, name="n", status=503 if bad else 200, ok=not bad)
-        for at in (1010.0, 1020.1, 1020.6, 1020.7)
-        for bad in (at > 1020.5,)
-    ),
+    loads=(LOAD,),
+    samples=USERS,
 )
 
 

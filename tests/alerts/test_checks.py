@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from harness.alerts.alert import Alert
 from harness.errors import UsageError
 from harness.model.check import Check
-from harness.model.record import AlertEvidence, Record, Rule, Series
+from harness.model.record import AlertEvidence, AlertSample, Record, Rule, Series
 from harness.model.timeline import Moment, Window
 from harness.model.units import minutes, seconds
 from harness.model.verdict import Control, Outcome
@@ -24,6 +24,7 @@ from tests.alerts.story import (
     INJECTED,
     LABELS,
     LAST,
+    LOAD,
     NAME,
     RECORD,
     RULE,
@@ -31,6 +32,7 @@ from tests.alerts.story import (
     STEP,
     TARGET,
     TOLD,
+    USERS,
     active,
     counter,
     gap,
@@ -47,7 +49,7 @@ FIRES = ALERT.fires(within=minutes(8), of=OUTAGE.start)
 DELIVERED = ALERT.delivered(within=minutes(2))
 RESOLVES = ALERT.resolves(within=minutes(6), of=OUTAGE.end)
 QUIET = ALERT.stays_quiet(Window("calm"), Window("after"))
-EVERY = (FIRES, DELIVERED, RESOLVES, QUIET)
+EVERY = (FIRES, DELIVERED, RESOLVES, QUIET, ALERT.does_not_fire(Window("calm")))
 
 PASS, FAIL, UNKNOWN, INVALID = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN, Outcome.INVALID
 OTHER = {**LABELS, "severity": "warning"}
@@ -464,6 +466,42 @@ def test_stays_quiet(evidence: dict[str, Any], outcome: Outcome, why: str) -> No
     assert judged(QUIET, told(**evidence)) is outcome, why
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"loads": ()}, "there was no load"),
+        ({"samples": ()}, "samples were recorded, 0 are here"),
+        ({"loads": (replace(LOAD, complete=False),)}, "did not sign off"),
+        ({"loads": (replace(LOAD, planned=9_000),)}, "target rate not reached"),
+        ({"loads": (replace(LOAD, began=1085.0),)}, "no load was on"),
+        ({"loads": (replace(LOAD, samples_count=41),), "samples": USERS[:41]}, "no samples"),
+    ],
+)
+def test_an_alert_that_nobody_could_set_off_is_not_shown_to_be_quiet(change: dict[str, Any], why: str) -> None:
+    """Without users, all of them accounted for, silence proves nothing."""
+    verdict = QUIET.judge(replace(RECORD, **change))
+    assert (verdict.outcome, why in verdict.observed) == (UNKNOWN, True), verdict.observed
+
+
+def test_an_alert_that_was_not_quiet_fails_whoever_came() -> None:
+    """What was seen is not taken back because users were missing."""
+    assert judged(QUIET, replace(told(states=active("pending", 1006.0, 1007.0)), loads=(), samples=())) is FAIL
+
+
+@pytest.mark.parametrize(
+    ("states", "outcome", "said"),
+    [
+        (NEVER, PASS, "no evaluation found it firing; "),
+        (active("pending", 1006.0, 1007.0), PASS, "no evaluation found it firing, pending at times; "),
+        ((*active("pending", 1006.0, 1007.0), *active("firing", 1007.25, 1007.25)), FAIL, "it was firing during calm"),
+    ],
+)
+def test_does_not_fire(states: tuple[AlertSample, ...], outcome: Outcome, said: str) -> None:
+    """What is over before the rule's `for` may make it pending, and may not page anyone."""
+    verdict = ALERT.does_not_fire(Window("calm")).judge(told(states=states))
+    assert (verdict.outcome, verdict.observed[: len(said)]) == (outcome, said)
+
+
 @pytest.mark.parametrize("window", ["blink", "broken off", "nowhere"])
 def test_a_window_that_shows_nothing_is_unknown(window: str) -> None:
     """A window too short for two evaluations, one without an end, and one that never was prove nothing."""
@@ -495,7 +533,7 @@ def test_checks_survive_being_saved(check: Check) -> None:
 def test_which_claims_a_control_must_turn_red() -> None:
     """Without the fault nothing may fire, be delivered or resolve; an alert may well stay quiet."""
     red = [check.red_under(RECORD) for check in EVERY]
-    assert red == [frozenset({Control.NO_FAULT})] * 3 + [frozenset()]
+    assert red == [frozenset({Control.NO_FAULT})] * 3 + [frozenset()] * 2
 
 
 @pytest.mark.parametrize("check", [FIRES, DELIVERED, RESOLVES], ids=lambda check: check.kind)

@@ -1,0 +1,1 @@
+"""The census: what a system is set to and holds, counted before the story and after it."""
