@@ -16,6 +16,7 @@ from harness.model.verdict import Outcome
 from harness.run import NotProven, Run
 from harness.testing import (
     FakeAlerts,
+    FakeCensus,
     FakeClock,
     FakeFault,
     FakeJournal,
@@ -40,6 +41,7 @@ class Stage:
         self.journal = FakeJournal()
         self.loads = ScriptedLoad(self.clock)
         self.operator = FakeOperator({"failover": lambda: None, "failover-off": lambda: None})
+        self.census = FakeCensus({"limit of app": "20"})
         self.records: list[Record] = []
         self.outcome = outcome
         cast = fake_cast(
@@ -49,6 +51,7 @@ class Stage:
             journal=self.journal,
             loads=self.loads,
             operator=self.operator,
+            census=self.census,
             conclude=self.conclude,
         )
         self.run = Run(cast, scenario=SCENARIO, folder=Path("1"), control=control, seed=1)
@@ -342,3 +345,27 @@ def test_the_fault_window_ends_before_the_healing_begins(stage: Stage) -> None:
     assert ended is not None
     assert healed is not None
     assert ended <= healed
+
+
+def test_a_census_is_taken_before_and_after(stage: Stage) -> None:
+    """The record says what was counted before the story and what after it."""
+    stage.census.found["limit of app"] = "5"
+    record = stage.record
+    assert record.census_before == {"limit of app": "20"}
+    assert record.census_after == {"limit of app": "5"}
+
+
+def test_what_is_restored_late_is_waited_for(stage: Stage) -> None:
+    """A service just restarted gets a moment to be what it was, and nobody waits where all is as before."""
+    began = stage.clock.now()
+    assert stage.record.ended == stage.clock.now() == began
+    stage.census.found["limit of app"] = "5"
+    stage.clock.at(began + 1, lambda: stage.census.found.update({"limit of app": "20"}))
+    assert stage.record.census_after == {"limit of app": "20"}
+    assert stage.clock.now() - began < 1.5
+
+
+def test_a_story_that_broke_is_not_counted(stage: Stage) -> None:
+    """Where we broke off there is no use in a second census."""
+    stage.run.conclude(checks=[], error="it broke")
+    assert stage.records[-1].census_after is None
