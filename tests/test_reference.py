@@ -14,6 +14,7 @@ import pytest
 import typer
 
 from harness import Control, Outcome, UsageError, Window, cli, minutes, store
+from harness.census.unchanged import Unchanged
 from harness.faults.gone import FaultGone
 from harness.faults.in_force import FaultInForce
 from harness.load.checks import LoadKeptUp
@@ -222,11 +223,12 @@ def test_the_outcomes_are_as_documented() -> None:
 def test_the_claims_of_every_run_are_as_documented() -> None:
     """The page quotes the claims that every run makes as they are worded."""
     made = [check(window="…").claim for check in (FaultInForce, FaultGone, LoadKeptUp, StepWorked)]
+    made.append(Unchanged().claim)
     rows = [row[0] for row in sections(VERDICT)["The claims that every run makes"]]
-    assert rows[:4] == made
+    assert rows[:5] == made
     text = (ROOT / "harness/judge.py").read_text(encoding="utf-8")
-    assert len(rows) == 8
-    assert all(f'"{claim}"' in text for claim in rows[4:])
+    assert len(rows) == 9
+    assert all(f'"{claim}"' in text for claim in rows[5:])
 
 
 def test_what_must_turn_red_is_as_documented() -> None:
