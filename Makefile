@@ -6,8 +6,9 @@ SHELL := /bin/sh
 
 SCALE ?= 60
 COUNT ?= 20
+FUZZ ?= 10000
 ARGS ?=
-ANY = setup drill test unit check torture bench lock clean help
+ANY = setup drill test unit check torture fuzz bench lock clean help
 .PHONY: $(ANY)
 
 help:  ## list the targets
@@ -34,6 +35,9 @@ check: setup  ## lint, format and types
 
 torture: setup  ## kill the harness at COUNT=20 random instants; nothing of it may be left
 	@.venv/bin/python -m tests.torture --count $(COUNT)
+
+fuzz: setup  ## send the admin API FUZZ=10000 generated requests; each must be answered as described, and change all workers
+	@GAMEDAY_FUZZ=$(FUZZ) .venv/bin/pytest tests/fixtures/test_admin_fuzz.py $(ARGS)
 
 bench: setup  ## measure again what docs/measurements.md says (ARGS=--real-time: at scale 1 too)
 	@.venv/bin/python -m tests.bench $(ARGS)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.alerts.alert import Alert
     from harness.errors import HarnessError, UsageError
+    from harness.logs.logs import Logs
     from harness.model.load import Arrivals
     from harness.model.record import Record, Scenario
     from harness.model.timeline import Moment, Window
@@ -25,6 +26,7 @@ __all__ = [
     "Arrivals",
     "Control",
     "HarnessError",
+    "Logs",
     "Moment",
     "NotProven",
     "Outcome",
@@ -44,6 +46,7 @@ __all__ = [
 _HOME = {
     "harness.alerts.alert": ("Alert",),
     "harness.errors": ("HarnessError", "UsageError"),
+    "harness.logs.logs": ("Logs",),
     "harness.model.load": ("Arrivals",),
     "harness.model.record": ("Record", "Scenario"),
     "harness.model.timeline": ("Moment", "Window"),

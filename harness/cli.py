@@ -172,6 +172,27 @@ def report(
         _show(str(path), False)
 
 
+@app.command()
+def matrix(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders; each scenario's latest run if left out.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", "-f", help="md, html or json.")] = "md",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file.")] = None,
+    runs: RunsOption = RUNS,
+) -> None:
+    """Hold root causes against alerts: which fire for which, what they can't tell apart, what none of them sees."""
+    from harness.matrix import write
+    from harness.rejudge import save
+
+    text = write(folders or [], runs, form)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        save(output, text)
+        _show(str(output), False)
+
+
 @runbook_app.command()
 def outline(
     file: Annotated[Path | None, typer.Argument(help="A Markdown runbook; the topology's own if left out.")] = None,

@@ -16,6 +16,7 @@ from harness.census.unchanged import Unchanged
 from harness.faults.gone import FaultGone
 from harness.faults.in_force import FaultInForce
 from harness.load.checks import LoadKeptUp
+from harness.logs.checks import LogLacks, LogShows
 from harness.mitigations.checks import StepWorked
 from harness.model.check import Check
 from harness.model.judgement import Judgement, Time
@@ -32,6 +33,8 @@ AnyCheck = Annotated[
     | Delivered
     | Resolves
     | StaysQuiet
+    | LogShows
+    | LogLacks
     | During
     | RecoveredWithin
     | FaultInForce

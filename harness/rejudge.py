@@ -48,14 +48,18 @@ def write_reports(folders: Sequence[Path], form: str, output: Path | None) -> It
         path = folder / name if output is None else output
         if output is not None and (len(folders) > 1 or output.is_dir()):
             path = output / f"{record.scenario.name}-{record.run_id}{Path(name).suffix}"
-        text = render(form, record, judge(record))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            store.write_whole(path, text)
-        except OSError as cause:
-            hint = "choose another place with --output"
-            raise UsageError(f"can't write to {path}: {cause.strerror}", hint=hint) from cause
+        save(path, render(form, record, judge(record)))
         yield path
+
+
+def save(path: Path, text: str) -> None:
+    """Write a document. Raises UsageError where that is not possible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.write_whole(path, text)
+    except OSError as cause:
+        hint = "choose another place with --output"
+        raise UsageError(f"can't write to {path}: {cause.strerror}", hint=hint) from cause
 
 
 def outline_of(file: Path | None, compose: Path) -> tuple[str, Any]:

@@ -16,6 +16,7 @@ from harness.errors import UsageError
 from harness.faults import Fault
 from harness.judge import ABANDONED, CLAIMED, encode_check, fingerprint
 from harness.keeper import FaultKeeper
+from harness.logs.collect import collect as collect_logs
 from harness.model.check import Check
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals
@@ -168,6 +169,7 @@ class Run:
             steps=tuple(story.steps),
             loads=tuple(story.loads),
             alerts=self._cast.alerts.collect(self._began, ended),
+            logs=collect_logs(sandbox, checks, clock.now()),
             clock_drift=self._worst_drift(),
             checks=tuple(checks),
             census_before=self._census,

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from typing import Any, ClassVar, Literal
 
 from harness.cast import Cast, Condition
-from harness.errors import SandboxError, UsageError
+from harness.errors import NotReady, SandboxError, UsageError
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals, Sample
 from harness.model.record import AlertEvidence, LoadRecord, Receipt, Record, StepRecord
 from harness.model.timeline import Event
-from harness.sandbox.base import Address, HasLinks, LinkStatus, ServiceStatus
+from harness.sandbox.base import Address, HasLinks, Limits, LinkStatus, Process, ServiceStatus, State
 
 
 class FakeClock:
@@ -170,6 +171,146 @@ class FakeSandbox:
 
     def links_to(self, upstream: str) -> Sequence[FakeLink]:
         return [link for link in self._links if link.upstream_service == upstream]
+
+
+@dataclass(slots=True, kw_only=True)
+class FakeService:
+    """A service of pretended processes. `policy`: it is brought back at once when it ends by itself; `workers` are its
+    processes besides the main one; `breaks` says of an environment whether it can't get up with it; `memory` is what
+    the topology lets it use."""
+
+    policy: bool = False
+    workers: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    breaks: Callable[[Mapping[str, str]], bool] = lambda environment: False
+    memory: int | None = None
+    addresses: Mapping[int, Address] = field(default_factory=dict)
+    log: str = ""
+    state: State = "stopped"
+    detail: str = ""
+    starts: int = 0
+    processes: list[Process] = field(default_factory=list)
+    given: dict[str, str | None] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment that it is started with."""
+        return {**self.environment, **{name: value for name, value in self.given.items() if value is not None}}
+
+
+class FakeServices(FakeSandbox):
+    """A sandbox with links and with services whose processes can be killed, limited and looked at. What a process
+    uses is what a test puts into `service[name].processes`; `cores` are the CPUs that this machine has."""
+
+    def __init__(
+        self,
+        services: Mapping[str, FakeService],
+        links: Mapping[str, str] | None = None,
+        *,
+        cores: frozenset[int] = frozenset({0, 1}),
+        most_open_files: int = 1024,
+    ) -> None:
+        super().__init__(links)
+        self.service = dict(services)
+        self._cores = cores
+        self._most_open_files = most_open_files
+        self._pid = 100
+        for name in self.service:
+            self.start(name)
+
+    def services(self) -> Sequence[ServiceStatus]:
+        return [
+            ServiceStatus(
+                name=name,
+                state=one.state,
+                addresses=one.addresses,
+                identity=str(one.processes[0].pid) if one.processes else "",
+                detail=one.detail,
+                starts=one.starts,
+            )
+            for name, one in self.service.items()
+        ]
+
+    def start(self, service: str) -> None:
+        one = self._known(service)
+        if not one.processes:
+            self._launch(service)
+
+    def stop(self, service: str) -> None:
+        one = self._known(service)
+        one.processes, one.state, one.detail = [], "stopped", ""
+
+    def restart(self, service: str, environment: Mapping[str, str | None] | None = None) -> None:
+        self.stop(service)
+        self._known(service).given |= environment or {}
+        self._launch(service)
+
+    def kill(self, service: str, signal: int, *, stay_down: bool = False) -> None:
+        one = self._known(service)
+        if not one.processes:
+            if not stay_down:
+                raise SandboxError(f"{service} does not run")
+        elif signal == SIGSTOP:
+            one.state = "paused"
+        elif signal == SIGCONT:
+            one.state = "ready"
+        elif signal in (SIGKILL, SIGTERM):
+            one.processes, one.state, one.detail = [], "exited", f"killed by {Signals(signal).name}"
+            if one.policy and not stay_down:
+                with suppress(NotReady):  # its policy tries, and nobody is told
+                    self._launch(service)
+
+    def processes(self, service: str) -> Sequence[Process]:
+        return tuple(self._known(service).processes)
+
+    def limit(self, service: str, limits: Limits) -> None:
+        one = self._known(service)
+        if limits.cores is not None and (not limits.cores or limits.cores - self._cores):
+            raise UsageError(f"there are no cores {sorted(limits.cores)}")
+        if limits.open_files is not None and not 0 < limits.open_files <= self._most_open_files:
+            raise UsageError(f"{limits.open_files} open files are not possible")
+        if limits.memory is not None and limits.memory < 1:
+            raise UsageError(f"{limits.memory} bytes of memory are not possible")
+        one.limits = limits
+
+    def limits(self, service: str) -> Limits:
+        one = self._known(service)
+        if not one.processes:
+            raise SandboxError(f"{service} does not run")
+        cores = None if one.limits.cores == self._cores else one.limits.cores
+        return replace(one.limits, cores=cores, memory=one.memory if one.limits.memory is None else one.limits.memory)
+
+    def log(self, service: str) -> str:
+        return self._known(service).log
+
+    def _launch(self, service: str) -> None:
+        one = self.service[service]
+        one.starts += 1
+        if one.breaks(one.settings):
+            one.starts += one.policy  # it is tried again, once
+            one.state, one.detail = "failed", "ended while it started: exit status 1"
+            raise NotReady(f"{service} ended while it started: exit status 1", hint="its settings break it")
+        main = self._pid + 1
+        one.processes = [
+            Process(
+                pid=main + at,
+                started=f"{main + at}@fake",
+                parent=main if at else 1,
+                command=service,
+                resident=50_000_000,
+                cpu_seconds=0.0,
+                open_files=10,
+            )
+            for at in range(1 + one.workers)
+        ]
+        self._pid += 1 + one.workers
+        one.state, one.detail = "ready", ""
+
+    def _known(self, service: str) -> FakeService:
+        if service not in self.service:
+            raise UsageError(f"there is no service {service!r} in this sandbox")
+        return self.service[service]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,12 @@ def render(record: Record, judgement: Judgement, *, log_paths: Mapping[str, str]
     """
     picture = Markup(svg(record, judgement))  # noqa: S704 - `svg` escapes every text that it takes from the record
     facts = page(record, judgement, log_paths or {})
-    return _template().render(page=facts, picture=picture) + "\n"
+    return template("report.html.j2").render(page=facts, picture=picture) + "\n"
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """The HTML template `name`."""
     environment = Environment(
         loader=PackageLoader("reports"),
         autoescape=True,
@@ -35,4 +36,4 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters["duration"] = say_duration
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)

@@ -24,12 +24,17 @@ def render(record: Record, judgement: Judgement, *, log_paths: Mapping[str, str]
     Whatever comes from the run is escaped, so that it can't turn into markup, a link or HTML.
     """
     facts = page(record, judgement, log_paths or {})
-    text = _template().render(page=facts, picture=described(record, judgement))
+    return tidy(template("report.md.j2").render(page=facts, picture=described(record, judgement)))
+
+
+def tidy(text: str) -> str:
+    """`text` without the empty lines that a template's branches leave."""
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """The Markdown template `name`."""
     environment = Environment(
         loader=PackageLoader("reports"),
         autoescape=False,  # noqa: S701 - this is no HTML; every text goes through `md` or `fenced`
@@ -38,7 +43,7 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters.update(md=escaped, fenced=fenced, duration=say_duration)
-    return environment.get_template("report.md.j2")
+    return environment.get_template(name)
 
 
 def escaped(said: object) -> str:

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 import typer
 
-from harness import Control, Outcome, UsageError, Window, cli, minutes, store
+from harness import Control, Logs, Outcome, UsageError, Window, cli, minutes, store
 from harness.census.unchanged import Unchanged
 from harness.faults.gone import FaultGone
 from harness.faults.in_force import FaultInForce
@@ -241,6 +241,9 @@ def test_what_must_turn_red_is_as_documented() -> None:
         "ALERT.delivered": [alert.delivered()],
         "ALERT.resolves": [alert.resolves(within=minutes(1), of=fault.end)],
         "ALERT.stays_quiet": [alert.stays_quiet(during=calm)],
+        "ALERT.does_not_fire": [alert.does_not_fire(during=calm)],
+        "LOGS.shows": [Logs("web").shows("x", during=calm), Logs("web").shows("x", during=better)],
+        "LOGS.lacks": [Logs("web").lacks("x", during=calm)],
         "OBJECTIVE.during": [objective.during(calm), objective.during(better)],
         "OBJECTIVE.within": [objective.within(minutes(1), of=fault.start, by=fault.end)],
     }

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness import Alert, Arrivals, Control, UsageError, minutes, seconds
+from harness import Alert, Arrivals, Control, Logs, UsageError, Window, minutes, seconds
 from harness.errors import SandboxError
+from harness.judge import encode_check
 from harness.model.judgement import Judgement
 from harness.model.record import Record, Scenario
 from harness.model.verdict import Outcome
@@ -125,6 +126,14 @@ def test_a_fault_that_can_not_be_healed_keeps_its_promise_open(stage: Stage) -> 
     assert fault.healed_at is None
     assert "does not answer" in fault.problem
     assert stage.journal.open
+
+
+def test_the_logs_that_claims_speak_of_are_in_the_record(stage: Stage) -> None:
+    """A claim about a log has its evidence read when the record is frozen; here there are no logs, and that is said."""
+    stage.run.conclude(checks=[encode_check(Logs("web").lacks("pool exhausted", Window("calm")))])
+    (log,) = stage.records[-1].logs
+    assert (log.service, log.texts) == ("web", ("pool exhausted",))
+    assert "no logs" in log.problem
 
 
 def test_receipts_are_taken_all_along(stage: Stage) -> None:

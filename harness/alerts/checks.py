@@ -270,7 +270,7 @@ class Resolves:
         relapses = sum(1 for firing in firings[1:] if firing.began > start)
         again = f", having fired again {relapses} times" if relapses else ""
         notes = [note for note in case.history.notifications("resolved") if note.at >= last]
-        told = f"; people were told {case.measured(notes[-1].at - resolved)} later" if notes else ""
+        told = f"; people were told {_later(case, notes[-1].at - resolved)}" if notes else ""
         said = f"resolved {when} {self.of}{again}{told}"
         evidence = (f"alerts.states at {last:.3f}", *(f"alerts.notifications at {note.at:.3f}" for note in notes[-1:]))
         if took <= case.limit:
@@ -279,6 +279,10 @@ class Resolves:
 
     def red_under(self, record: Record) -> frozenset[Control]:
         return frozenset({Control.NO_FAULT})
+
+
+def _later(case: _Case, wall: float) -> str:
+    return f"{case.measured(abs(wall))} {'later' if wall >= 0 else 'before'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

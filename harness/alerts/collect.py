@@ -61,7 +61,9 @@ def collect(prometheus: Prometheus, reading: Reading) -> AlertEvidence:
     read = not reader.problems
     inputs: Mapping[str, tuple[Series, ...]] = {}
     if rules is not None and up is not None and targets is not None:
-        inputs = _Inputs(prometheus, reading, reader, rules, _never_up(up, [one.labels for one in targets])).read()
+        never_up = _never_up(up, [one.labels for one in targets])
+        scraped = [_target(one.labels) for one in up]
+        inputs = _Inputs(prometheus, reading, reader, rules, never_up, scraped).read()
     return AlertEvidence(
         read=read,
         states=_states(active or (), since or ()),
@@ -124,13 +126,18 @@ def _identity(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
 @dataclass(frozen=True, slots=True)
 class _Inputs:
     """Reads, for each alert, the raw samples of the series that its expression selects and, as series without points,
-    the targets that must be scraped for it: those that expose its metrics, and those of which nobody can tell."""
+    the targets that must be scraped for it: those that expose its metrics, and those of which nobody can tell.
+
+    Of a series that stands still only the first and the last sample are kept, for most do, and the rules are many.
+    When its target was scraped, `up` tells; a series of a target that has none keeps all.
+    """
 
     prometheus: Prometheus
     reading: Reading
     reader: _Reader
     rules: Sequence[LoadedRule]
     never_up: Sequence[Mapping[str, str]]
+    scraped: Sequence[Mapping[str, str]]
 
     def read(self) -> Mapping[str, tuple[Series, ...]]:
         expressions: dict[str, dict[str, None]] = {}
@@ -165,7 +172,8 @@ class _Inputs:
 
     def _selected(self, selector: Selector) -> tuple[Series, ...]:
         began, ended = self.reading.began, self.reading.ended
-        return self.reader.ask(lambda: self.prometheus.samples(str(selector), began, ended)) or ()
+        found = self.reader.ask(lambda: self.prometheus.samples(str(selector), began, ended)) or ()
+        return tuple(_turns(one) if _target(one.labels) in self.scraped else one for one in found)
 
     def _targets(self, selector: Selector) -> Iterator[Series]:
         length = max(1, round((self.reading.ended - self.reading.began) * 1000))
@@ -174,6 +182,14 @@ class _Inputs:
         for labels in (*(one.labels for one in exposed), *self.never_up):
             if _target(labels) and selector.may_read(labels):
                 yield Series(labels=_target(labels), points=())
+
+
+def _turns(series: Series) -> Series:
+    """`series` without the samples that are like the one before and the one after."""
+    values = [value for _, value in series.points]
+    dull = [before == value == after for before, value, after in zip(values, values[1:], values[2:], strict=False)]
+    kept = [point for point, skip in zip(series.points, [False, *dull, False], strict=False) if not skip]
+    return Series(labels=series.labels, points=tuple(kept))
 
 
 def _never_up(up: Sequence[Series], configured: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:

@@ -11,9 +11,8 @@ from harness.model.record import Record, StepRecord
 from harness.model.verdict import Control, Outcome, Verdict
 from harness.runbook.effect import INCREASED
 
-# Open files come and go with kept connections: this many more, or this share, are nothing that was left behind.
-MORE_FILES = 64
-MORE_SHARE = 0.5
+# Open files come and go with connections that are kept for a minute: this many more are nothing that was left behind.
+MORE_FILES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +49,7 @@ class Unchanged:
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> Mapping[str, str]:
-    """What differs between two censuses, by its name and in words; a few files more or less do not."""
+    """What differs between two censuses, by its name and in words; some files more or less do not."""
     names = dict.fromkeys([*before, *after])
     said = {name: _differing(name, before.get(name), after.get(name)) for name in names}
     return {name: words for name, words in said.items() if words}
@@ -80,4 +79,4 @@ def _differing(name: str, was: str | None, now: str | None) -> str:
 
 
 def _much_the_same(was: int, now: int) -> bool:
-    return now <= max(was + MORE_FILES, was * (1 + MORE_SHARE))
+    return now <= was + MORE_FILES

@@ -3,19 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from harness.errors import UsageError
 from harness.faults.base import Fault
+from harness.faults.cpu_neighbour import CpuNeighbour
+from harness.faults.crash_loop import CrashLoop
+from harness.faults.database_lock import DatabaseLock
+from harness.faults.descriptors import Descriptors
+from harness.faults.heavy_requests import HeavyRequests
+from harness.faults.http_probe import HttpProbe
+from harness.faults.idle_connections import IdleConnections
+from harness.faults.pressure import Answered, Cpu, Locked, Memory
+from harness.faults.scrape_gap import ScrapeGap
+from harness.faults.service_down import ServiceDown
+from harness.faults.upstream_misbehaves import UpstreamMisbehaves
 from harness.faults.upstream_outage import UpstreamOutage
+from harness.faults.worker_frozen import WorkerFrozen
 
-__all__ = ["Fault", "UpstreamOutage", "decode", "encode"]
+__all__ = [
+    "Answered",
+    "Cpu",
+    "CpuNeighbour",
+    "CrashLoop",
+    "DatabaseLock",
+    "Descriptors",
+    "Fault",
+    "HeavyRequests",
+    "HttpProbe",
+    "IdleConnections",
+    "Locked",
+    "Memory",
+    "ScrapeGap",
+    "ServiceDown",
+    "UpstreamMisbehaves",
+    "UpstreamOutage",
+    "WorkerFrozen",
+    "decode",
+    "encode",
+]
 
-AnyFault = UpstreamOutage  # a union with `Field(discriminator="kind")` once there are two
+AnyFault = (
+    CpuNeighbour
+    | CrashLoop
+    | DatabaseLock
+    | Descriptors
+    | HeavyRequests
+    | IdleConnections
+    | ScrapeGap
+    | ServiceDown
+    | UpstreamMisbehaves
+    | UpstreamOutage
+    | WorkerFrozen
+)
 
-_ADAPTER: TypeAdapter[UpstreamOutage] = TypeAdapter(AnyFault)
+_ADAPTER: TypeAdapter[AnyFault] = TypeAdapter(Annotated[AnyFault, Field(discriminator="kind")])
 
 
 def encode(fault: Fault) -> dict[str, Any]:

@@ -12,12 +12,14 @@ from typing import Literal
 from harness.model.units import say_duration
 from harness.sandbox.base import Address
 
-Reply = Literal["answered", "refused", "reset", "closed", "silent", "unreachable"]
+Reply = Literal["answered", "turned away", "refused", "reset", "closed", "silent", "unreachable"]
 
 QUESTIONS = {
     "http": b"GET / HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n",
     "redis": b"PING\r\n",
 }
+# What a server says that takes a connection only to say that it has too many (Redis at `maxclients`).
+TURNED_AWAY = b"-ERR max number of clients"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ def _converse(connection: socket.socket, scheme: str) -> Reply:
     if question is None:
         return _still_open(connection)
     connection.sendall(question)
-    return "answered" if connection.recv(1) else "closed"
+    first = connection.recv(len(TURNED_AWAY))
+    return "turned away" if first == TURNED_AWAY else "answered" if first else "closed"
 
 
 def _still_open(connection: socket.socket) -> Reply:

@@ -57,6 +57,7 @@ class UpstreamOutage:
             raise HealFailed(f"{self} is still in {'; '.join(failures)}", hint="gameday rollback ends the sandbox")
 
     def receipt(self, sandbox: HasLinks, at: float) -> Receipt:
+        """A caller of each link, and what the proxy says of it: both must agree."""
         links = sandbox.links_to(self.upstream)
         with ThreadPoolExecutor(max_workers=len(links) or 1) as side_by_side:  # a probe of a slow link is slow itself
             seen = list(side_by_side.map(self._breakage.seen_on, links))

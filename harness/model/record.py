@@ -234,6 +234,34 @@ class AlertEvidence:
     evaluation_interval: float = 0.0
 
 
+# -- logs --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line of a service's log, written at some instant from `began` to `ended`; `began` is None where nothing in
+    the log tells."""
+
+    text: str
+    began: float | None
+    ended: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEvidence:
+    """What was read of one service's log: every line that holds one of `texts`, the texts that claims speak of.
+
+    `first` is the earliest instant that any of its lines carries (None: none does), so that a log which does not reach
+    back is seen as such. `problem` says why it could not be read.
+    """
+
+    service: str
+    texts: tuple[str, ...]
+    lines: tuple[LogLine, ...] = ()
+    first: float | None = None
+    problem: str = ""
+
+
 # -- the whole ---------------------------------------------------------------------------------------------------
 
 
@@ -262,6 +290,7 @@ class Record:
     steps: tuple[StepRecord, ...] = ()
     loads: tuple[LoadRecord, ...] = ()
     alerts: AlertEvidence = field(default_factory=AlertEvidence)
+    logs: tuple[LogEvidence, ...] = ()
     clock_drift: float = 0.0
     checks: tuple[Mapping[str, Any], ...] = ()
     census_before: Mapping[str, str] | None = None

@@ -69,7 +69,31 @@ class CommandAnswer:
         return f"{self.pointer} of the answer"
 
 
-Source = Metric | JsonAnswer | PromQuery | CommandAnswer
+@dataclass(frozen=True, slots=True)
+class RedisAnswer:
+    """The last line of what `service`, a Redis, answers to `command` in its database number `database`."""
+
+    service: str
+    port: int
+    database: int
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.command} of {self.service}, database {self.database}"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Which start of `service` it is that is up now, counted by whoever starts it; 0 while none is: so a restart shows
+    also where the service was dead or deaf before."""
+
+    service: str
+
+    def __str__(self) -> str:
+        return f"start of {self.service}"
+
+
+Source = Metric | JsonAnswer | PromQuery | CommandAnswer | RedisAnswer | Start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from harness.errors import EvidenceMissing, UsageError
-from harness.runbook.effect import ABSENT, CommandAnswer, JsonAnswer, Metric, PromQuery, Source
+from harness.errors import EvidenceMissing, SandboxError, UsageError
+from harness.runbook.effect import ABSENT, CommandAnswer, JsonAnswer, Metric, PromQuery, RedisAnswer, Source, Start
+from harness.runbook.tools.redis_cli import talk
 from harness.sandbox.base import Address, Sandbox
 
 TIMEOUT = 2.0  # seconds for one reading
@@ -40,9 +41,22 @@ class SandboxProbe:
         if isinstance(source, JsonAnswer):
             status, body = self._get(self._address(source.service, source.port), source.path)
             return value_at(body, source.pointer) if source.pointer else str(status)
+        if isinstance(source, RedisAnswer):
+            return _said_by_redis(self._address(source.service, source.port), source)
+        if isinstance(source, Start):
+            return self._start_of(source.service)
         if isinstance(source, CommandAnswer):
             raise EvidenceMissing(f"{source} stands in what a command printed, not on the sandbox")
         return self._ask(source)
+
+    def _start_of(self, service: str) -> str:
+        try:
+            found = next((one for one in self._sandbox.services() if one.name == service), None)
+        except SandboxError as cause:
+            raise EvidenceMissing(f"it can't be seen whether {service} runs: {cause}") from cause
+        if found is None:
+            raise EvidenceMissing(f"the sandbox has no service {service} to observe an effect on")
+        return str(found.starts if found.state in ("ready", "running") else 0)
 
     def _address(self, service: str, port: int) -> Address:
         try:
@@ -75,6 +89,17 @@ class SandboxProbe:
             return HTTPConnection(address.host, address.port, timeout=TIMEOUT)
         context = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
         return HTTPSConnection(address.host, address.port, timeout=TIMEOUT, context=context)
+
+
+def _said_by_redis(address: Address, source: RedisAnswer) -> str:
+    """The last line of the answer; EvidenceMissing where there is none, or an error (they begin in capitals)."""
+    try:
+        *before, answer = talk(address, [["SELECT", str(source.database)], source.command.split()])
+    except (OSError, ValueError) as cause:
+        raise EvidenceMissing(f"{source} could not be read: {cause or type(cause).__name__}") from cause
+    if before != ["OK"] or re.match(r"[A-Z]{3,} ", answer) or not answer:
+        raise EvidenceMissing(f"{source} could not be read: {' '.join([*before, answer])!r}")
+    return answer.splitlines()[-1]
 
 
 def _one_value(answer: Any, query: PromQuery, status: int) -> str:

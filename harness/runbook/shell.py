@@ -33,7 +33,7 @@ from harness.runbook.tools.answer import Tool
 from harness.runbook.tools.curl import Curl
 from harness.runbook.tools.plain import FILTERS, READERS, Filter, Nginx, Refuse, Sleep
 from harness.runbook.tools.redis_cli import RedisCli
-from harness.runbook.tools.systemctl import Systemctl
+from harness.runbook.tools.systemctl import Systemctl, Unit
 from harness.sandbox.base import Address, CanSpawn, HasFiles, Sandbox, require
 
 LONGEST = timedelta(minutes=2)  # for a line without a deadline; the runbook's own sleeps do not count
@@ -88,14 +88,17 @@ class Place(Protocol):
 
 class Operations(Protocol):
     """What the operations shell knows. `addresses` maps what the runbook calls a server (`localhost:9090`) to where it
-    is, `units` the service manager's units to services; `ca` is a service and a path inside it; `environment` is what
-    the operator's shell has set."""
+    is, `units` has the service manager's units, `files` maps names in the shell to files that operators may change;
+    these and `ca` are a service and a path inside it; `environment` is what the operator's shell has set."""
 
     @property
     def addresses(self) -> Mapping[str, Place]: ...
 
     @property
-    def units(self) -> Mapping[str, str]: ...
+    def units(self) -> Mapping[str, Unit]: ...
+
+    @property
+    def files(self) -> Mapping[str, tuple[str, str]]: ...
 
     @property
     def ca(self) -> tuple[str, str] | None: ...
@@ -108,8 +111,8 @@ class Operations(Protocol):
 def open_shell(sandbox: Sandbox, operations: Operations, *, clock: Clock, directory: Path) -> Iterator[Shell]:
     """An operator's session on `sandbox`, kept in the new folder `directory`, which is removed when it ends.
 
-    Raises Unsupported where the sandbox can't start helper processes, UsageError where this machine has no bash or
-    `operations` names an address that the sandbox does not have.
+    Raises Unsupported where the sandbox can't start helper processes or has no files that can be reached, UsageError
+    where this machine has no bash or `operations` names an address or a file that the sandbox does not have.
     """
     require(sandbox, CanSpawn)
     assert isinstance(sandbox, CanSpawn)
@@ -120,12 +123,16 @@ def open_shell(sandbox: Sandbox, operations: Operations, *, clock: Clock, direct
     (directory / "scratch").mkdir(parents=True)
     door = Door({})
     try:
-        for name, tool in _tools(sandbox, operations, clock, door.nowhere).items():
+        for name, tool in _tools(sandbox, operations, clock, door.nowhere, directory / "scratch").items():
             door.add(name, tool)
             _write_shim(directory, name, bash)
         for name in READERS:
             if real := shutil.which(name):
                 (directory / "bin" / name).symlink_to(real)
+        for name, place in operations.files.items():
+            require(sandbox, HasFiles)
+            assert isinstance(sandbox, HasFiles)
+            (directory / "scratch" / name).symlink_to(sandbox.path(*place))
         door.write_pass(directory / "pass")
         yield Shell(sandbox, door, clock=clock, directory=directory, bash=bash, environment=operations.environment)
     finally:
@@ -133,7 +140,9 @@ def open_shell(sandbox: Sandbox, operations: Operations, *, clock: Clock, direct
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _tools(sandbox: Sandbox, operations: Operations, clock: Clock, nowhere: int) -> dict[str, Tool]:
+def _tools(
+    sandbox: Sandbox, operations: Operations, clock: Clock, nowhere: int, scratch: Path
+) -> dict[str, Tool]:  # fmt: skip
     places: dict[str, Address] = {
         name: sandbox.address(place.service, place.port) for name, place in operations.addresses.items()
     }
@@ -141,8 +150,8 @@ def _tools(sandbox: Sandbox, operations: Operations, clock: Clock, nowhere: int)
     tools: dict[str, Tool] = {
         "curl": Curl(binary=_real("curl"), addresses=places, nowhere=nowhere, ca=ca),
         "redis-cli": RedisCli(binary=_real("redis-cli"), addresses=places),
-        "systemctl": Systemctl(sandbox, operations.units),
-        "nginx": Nginx(sandbox, operations.units.get("nginx", "")),
+        "systemctl": Systemctl(sandbox, operations.units, directory=scratch),
+        "nginx": Nginx(sandbox, operations.units["nginx"].service if "nginx" in operations.units else "", clock),
         _REFUSED: Refuse(),
     }
     if sleep := _real("sleep"):

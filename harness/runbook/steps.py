@@ -14,7 +14,17 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.errors import UsageError
-from harness.runbook.effect import INCREASED, CommandAnswer, Effect, JsonAnswer, Metric, PromQuery, Source
+from harness.runbook.effect import (
+    INCREASED,
+    CommandAnswer,
+    Effect,
+    JsonAnswer,
+    Metric,
+    PromQuery,
+    RedisAnswer,
+    Source,
+    Start,
+)
 from harness.runbook.parse import Command, Runbook
 
 Purpose = Literal["mitigate", "restore"]
@@ -26,8 +36,9 @@ _LABEL = re.compile(r'\s*([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|\Z)')
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step of a runbook: its command lines as written, the effects that they must have, and what is known to be
-    wrong with them. `deadline` is real time from the start of the step to its effect; `undo` names the steps that
-    take it back. `accepted` is the reason for a known finding, which must contain `accepted_finding`."""
+    wrong with them. `deadline` is real time from the start of the step to its effect. `undo` names the steps that
+    take it back, `no_undo` says that the runbook should have some and has none, `nothing_to_undo` why it needs none.
+    `accepted` is the reason for a known finding, which must contain `accepted_finding`."""
 
     name: str
     purpose: Purpose
@@ -40,6 +51,7 @@ class Step:
     accepted_finding: str = ""
     undo: tuple[str, ...] = ()
     no_undo: str = ""
+    nothing_to_undo: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.source})"
@@ -69,11 +81,13 @@ class Steps:
     def taking_back(self, name: str) -> tuple[Step, ...]:
         """The steps that take `name` back, in the runbook's order; a restore step is one itself.
 
-        Raises UsageError where the runbook has no way back.
+        Raises UsageError where the runbook has no way back, or none is needed.
         """
         step = self.step(name)
         if step.purpose == "restore":
             return (step,)
+        if step.nothing_to_undo:
+            raise UsageError(f"{self.source}: {name} leaves nothing to take back", hint=step.nothing_to_undo)
         if not step.undo:
             raise UsageError(f"{self.source}: nothing takes {name} back", hint=step.no_undo)
         return tuple(self.by_name[undo] for undo in step.undo)
@@ -142,6 +156,9 @@ class _Effect(_Strict):
     pointer: str = ""
     promql: _Text | None = None
     answer: _Text | None = None
+    redis: _Text | None = None
+    ask: _Text | None = None
+    start: _Text | None = None
     becomes: _Text
     within: _Duration | None = None
 
@@ -160,6 +177,7 @@ class _Step(_Strict):
     accepted: _Accepted | None = None
     undo: list[str] = []
     no_undo: str = ""
+    nothing_to_undo: str = ""
 
 
 class _File(_Strict):
@@ -184,6 +202,7 @@ def _step(name: str, written: _Step, runbook: Runbook, problems: list[str]) -> S
         accepted_finding=written.accepted.finding if written.accepted else "",
         undo=tuple(written.undo),
         no_undo=written.no_undo,
+        nothing_to_undo=written.nothing_to_undo,
     )
 
 
@@ -225,13 +244,15 @@ def _effects(name: str, effects: Sequence[_Effect], problems: list[str]) -> Iter
 
 
 def _source(written: _Effect) -> Source:
-    asked = [kind for kind in ("metric", "get", "promql", "answer") if getattr(written, kind)]
+    asked = [kind for kind in ("metric", "get", "promql", "redis", "start", "answer") if getattr(written, kind)]
     if len(asked) != 1:
-        raise ValueError("say one of metric, get, promql and answer")
-    if written.pointer and not written.get:
-        raise ValueError("pointer: it belongs to a get")
-    if written.of and not written.metric:
-        raise ValueError("of: it belongs to a metric")
+        raise ValueError("say one of metric, get, promql, redis, start and answer")
+    if stray := _stray(written):
+        raise ValueError(stray)
+    if written.redis:
+        return _redis(written.redis, written.ask or "")
+    if written.start:
+        return Start(written.start)
     if written.answer:
         return CommandAnswer(_pointer("answer", written.answer))
     if written.promql:
@@ -249,14 +270,32 @@ def _source(written: _Effect) -> Source:
 
 
 def read_source(written: object) -> Source:
-    """What a mapping of `metric` and `of`, `get` and `pointer`, or `promql` says, outside of any step. Raises
-    ValueError in plain words."""
+    """What a mapping of `metric` and `of`, `get` and `pointer`, `redis` and `ask`, `start` or `promql` says, outside of
+    any step. Raises ValueError in plain words."""
     if not isinstance(written, dict) or "answer" in written:
-        raise ValueError(f"{written!r} is not a metric, a get or a promql")
+        raise ValueError(f"{written!r} is not a metric, a get, a redis, a start or a promql")
     try:
         return _source(_Effect.model_validate({**written, "becomes": INCREASED}))
     except ValidationError as cause:
         raise ValueError("; ".join(f"{error['loc'][0]}: {error['msg']}" for error in cause.errors())) from cause
+
+
+def _stray(written: _Effect) -> str:
+    """What stands beside a source that it does not belong to, or is missing there; empty if nothing is."""
+    if written.pointer and not written.get:
+        return "pointer: it belongs to a get"
+    if written.of and not written.metric:
+        return "of: it belongs to a metric"
+    if bool(written.ask) != bool(written.redis):
+        return "ask: it belongs to a redis, and a redis needs one"
+    return ""
+
+
+def _redis(where: str, ask: str) -> RedisAnswer:
+    place = re.fullmatch(r"([\w.-]+):(\d+)/(\d+)", where)
+    if not place:
+        raise ValueError(f"redis: {where!r} is not of the form service:port/database")
+    return RedisAnswer(place[1], int(place[2]), int(place[3]), ask)
 
 
 def _pointer(key: str, written: str) -> str:
@@ -280,10 +319,14 @@ def _problems_of_undo(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
             yield f"{step.name}: undo: there is no step {name!r}{_nearest(name, steps)}"
         elif steps[name].purpose != "restore":
             yield f"{step.name}: undo: {name} is no restore step"
-    if step.purpose == "restore" and (step.undo or step.no_undo):
+    said = [key for key in (step.undo, step.no_undo, step.nothing_to_undo) if key]
+    if step.purpose == "restore" and said:
         yield f"{step.name}: a restore step has no undo"
-    if step.purpose == "mitigate" and bool(step.undo) == bool(step.no_undo):
-        yield f"{step.name}: say either undo (the steps that take it back) or no_undo (why the runbook has none)"
+    if step.purpose == "mitigate" and len(said) != 1:
+        yield (
+            f"{step.name}: say either undo (the steps that take it back), no_undo (what the runbook leaves out) or "
+            "nothing_to_undo (why there is nothing to take back)"
+        )
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

@@ -35,7 +35,8 @@ class Address:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceStatus:
     """One service as `gameday status` shows it. `addresses` maps container ports to where they are reached;
-    `identity` is a pid or a container id; `detail` an exit status or the reason of a failure."""
+    `identity` is a pid or a container id; `detail` an exit status or the reason of a failure; `starts` how often it has
+    been started so far, by whomever."""
 
     name: str
     state: State
@@ -44,6 +45,7 @@ class ServiceStatus:
     unit: str = ""
     version: str = ""
     detail: str = ""
+    starts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,8 +199,8 @@ class HasProcesses(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a service may use; None leaves a kind unlimited. `cores` are the CPUs that it may run on, `open_files` is the
-    most that each of its processes may hold open, `memory` the bytes that all of them may use together."""
+    """What a service may use; None leaves a kind unlimited. `cores` are the CPUs that it may run on, `open_files` is
+    the most that each of its processes may hold open, `memory` the bytes that all of them may use together."""
 
     cores: frozenset[int] | None = None
     open_files: int | None = None
@@ -222,7 +224,7 @@ class CanLimit(Protocol):
 
 @runtime_checkable
 class HasLogs(Protocol):
-    """A service's output can be read."""
+    """The output of a service can be read, and that of a helper that was spawned without a log of its own."""
 
     def log(self, service: str) -> str: ...
 
@@ -248,8 +250,17 @@ class CanSpawn(Protocol):
     that it ends with the sandbox even where the harness is killed."""
 
     def spawn(
-        self, name: str, argv: Sequence[str], *, environment: Mapping[str, str], directory: Path, log: Path
-    ) -> Exit: ...
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        directory: Path,
+        log: Path | None = None,
+    ) -> Exit:
+        """Start it. Without `log` its output is kept beside the services' own, as `NAME.log`. Raises UsageError where
+        one of that name runs, SandboxError where it can't be started."""
+        ...
 
     def spawned(self, name: str) -> Exit: ...
 

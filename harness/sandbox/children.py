@@ -47,11 +47,24 @@ class Children:
         return tuple(self._by_pid.values())
 
     def start(
-        self, name: str, argv: Sequence[str], *, environment: Mapping[str, str], directory: str, log: str
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        directory: str,
+        log: str,
+        at_birth: Callable[[], None] = lambda: None,
     ) -> Child:
-        """Start a process. Raises OSError where it can't be started; a log that can't be written is done without."""
+        """Start a process; `at_birth` is called in it before its program is loaded, and raises nothing. Raises OSError
+        where it can't be started; a log that can't be written is done without."""
         parent = os.getpid()
         output = _open_log(log)
+
+        def born() -> None:
+            die_with_parent(parent)
+            at_birth()
+
         try:
             popen = subprocess.Popen(
                 list(argv),
@@ -63,7 +76,7 @@ class Children:
                 pass_fds=(self._leash,),
                 start_new_session=True,
                 # No thread runs here, so code between fork and exec is safe.
-                preexec_fn=lambda: die_with_parent(parent),
+                preexec_fn=born,
             )
         finally:
             os.close(output)

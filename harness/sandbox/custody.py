@@ -20,6 +20,7 @@ from harness.journal import Journal
 from harness.sandbox import ports
 from harness.sandbox.children import Child, Children
 from harness.sandbox.identity import LEASH, MARK, Identity, belonging
+from harness.sandbox.memory import MemoryWatch
 from harness.sandbox.state import NEW, State, states
 from harness.sandbox.supervised import Supervised, say_status
 
@@ -76,6 +77,7 @@ class Custody:
         self._leash = self._make_folder()
         self.children = Children(self._leash, self.write_down)
         self._why = ""
+        self._memory_watch: asyncio.Task[None] | None = None
 
     def _make_folder(self) -> int:
         """Make the sandbox's folder in one step, so that nobody ever sees it without its state. Raises OSError."""
@@ -132,6 +134,14 @@ class Custody:
         if sock := self.held.pop(port, None):
             sock.close()
 
+    def watch_memory(self) -> None:
+        """From now on, keep every service within its memory limit."""
+        self._memory_watch = asyncio.create_task(MemoryWatch(self.services, self.chronicle.add).keep())
+
+    @property
+    def memory_is_watched(self) -> bool:
+        return self._memory_watch is not None and not self._memory_watch.done()
+
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def end_soon(self, why: str) -> None:
@@ -154,6 +164,8 @@ class Custody:
             child.identity.send(signal.SIGTERM)
         await self._wait_for_children(GRACE)
         await self._kill_the_rest()
+        if self._memory_watch:
+            self._memory_watch.cancel()
         self.left += self._remove_folder()
         self.chronicle.add("supervisor.ended", self.folder.name, left=", ".join(self.left))
         self.ended.set()

@@ -9,11 +9,14 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.sandbox.base import Limits
 from harness.sandbox.children import Child
 from harness.sandbox.custody import Custody
+from harness.sandbox.limits import problems
 from harness.sandbox.plan import ProcessPlan
 from harness.sandbox.state import SOCKET
 from harness.sandbox.supervised import StartFailedError, Supervised
@@ -104,6 +107,7 @@ class Desk:
         for raw in plans:
             plan = ProcessPlan.from_json(raw)
             custody.services[plan.name] = Supervised(plan, custody.children, custody.chronicle.add, custody.let_go)
+        custody.watch_memory()
         await launch(custody.services, within)
 
     async def op_status(self) -> dict[str, Any]:
@@ -119,12 +123,33 @@ class Desk:
     async def op_stop(self, service: str) -> None:
         await self._service(service).stop()
 
-    async def op_restart(self, service: str, environment: Mapping[str, str] | None, within: float) -> None:
+    async def op_restart(self, service: str, environment: Mapping[str, str | None] | None, within: float) -> None:
         await self._service(service).restart(environment, within)
 
-    async def op_kill(self, service: str, signal: int) -> None:
-        if not self._service(service).signal(signal):
+    async def op_kill(self, service: str, signal: int, stay_down: bool = False) -> None:
+        if not self._service(service).signal(signal, stay_down=stay_down) and not stay_down:
             raise RefusedError("failed", f"{service} does not run")
+
+    async def op_processes(self, service: str) -> dict[str, Any]:
+        return {"processes": [asdict(process) for process in self._service(service).processes()]}
+
+    async def op_limit(self, service: str, cores: list[int] | None, open_files: int | None, memory: int | None) -> None:
+        limits = Limits(cores=None if cores is None else frozenset(cores), open_files=open_files, memory=memory)
+        found = self._service(service)
+        if odd := problems(limits):
+            raise RefusedError("usage", f"{service} can't be limited to {'; '.join(odd)}")
+        found.limits.order(limits)
+
+    async def op_limits(self, service: str) -> dict[str, Any]:
+        found = self._service(service)
+        if not found.members():
+            raise RefusedError("failed", f"{service} does not run")
+        limits = found.limits.in_force()
+        return {
+            "cores": None if limits.cores is None else sorted(limits.cores),
+            "open_files": limits.open_files,
+            "memory": limits.memory if self._custody.memory_is_watched else None,
+        }
 
     async def op_spawn(
         self, name: str, argv: list[str], environment: Mapping[str, str], directory: str, log: str

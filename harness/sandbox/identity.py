@@ -145,7 +145,7 @@ def belonging(folder: Path, roots: Iterable[Identity] = ()) -> tuple[Identity, .
     known = {root.pid for root in roots if root.alive}
     parents: dict[int, int] = {}
     for pid in _pids():
-        parents[pid] = _parent(pid)
+        parents[pid] = parent_of(pid)
         if _has_mark(pid, mark) or (_LINUX and _holds(pid, leash)):
             known.add(pid)
     found = (Identity.of(pid) for pid in _with_descendants(known, parents))
@@ -163,7 +163,7 @@ def marked() -> Mapping[str, tuple[Identity, ...]]:
     return {folder: tuple(identities) for folder, identities in found.items()}
 
 
-def _parent(pid: int) -> int:
+def parent_of(pid: int) -> int:
     if _LINUX:
         stat = _stat(pid)
         return stat.parent if stat else 0
@@ -187,20 +187,22 @@ def family(pid: int) -> set[int]:
 
 def families(roots: Iterable[int]) -> dict[int, set[int]]:
     """The family of each of `roots`, from one look at the machine's processes."""
-    parents, sessions = _kinships()
+    children: dict[int, list[int]] = {}
+    sessions: dict[int, list[int]] = {}
+    for pid in _pids():
+        stat = _stat(pid) if _LINUX else None
+        if stat is None or stat.state not in "ZX":
+            children.setdefault(stat.parent if stat else parent_of(pid), []).append(pid)
+        if stat is not None and stat.state not in "ZX":
+            sessions.setdefault(stat.session, []).append(pid)
     found: dict[int, set[int]] = {}
     for root in roots:
-        members = {root} | {pid for pid, session in sessions.items() if session == root}
-        found[root] = _with_descendants(members, parents)
+        members, fresh = {root}, [root, *sessions.get(root, ())]
+        while fresh:
+            members.update(fresh)
+            fresh = [child for pid in fresh for child in children.get(pid, ()) if child not in members]
+        found[root] = members
     return found
-
-
-def _kinships() -> tuple[dict[int, int], dict[int, int]]:
-    """Every process's parent, and its session (on Linux)."""
-    if not _LINUX:
-        return {pid: _parent(pid) for pid in _pids()}, {}
-    stats = {pid: stat for pid in _pids() if (stat := _stat(pid)) and stat.state not in "ZX"}
-    return {pid: stat.parent for pid, stat in stats.items()}, {pid: stat.session for pid, stat in stats.items()}
 
 
 # -- what only Linux can do: prctl(2) --------------------------------------------------------------------------------

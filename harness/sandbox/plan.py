@@ -19,7 +19,8 @@ class Readiness:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessPlan:
     """One service as a process: everything resolved, no placeholder left. `after` maps services to the condition that
-    they must have reached first; `ports` are its loopback ports (held until it starts)."""
+    they must have reached first; `ports` are its loopback ports (held until it starts); `memory` is the most that all
+    its processes may use together, in bytes."""
 
     name: str
     argv: tuple[str, ...]
@@ -33,6 +34,7 @@ class ProcessPlan:
     restart: str = "no"
     stop_signal: int = 15
     stop_grace: float = 10.0
+    memory: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -231,6 +231,7 @@ def _plan(
         restart=service.restart,
         stop_signal=_signal_number(service.stop_signal),
         stop_grace=service.stop_grace,
+        memory=service.memory,
     )
 
 
@@ -279,7 +280,7 @@ def _layout(
         schemes=schemes,
         versions=version,
         version_of={s.name: version.get(s.process.part or "", "") for s in services if s.process},
-        units={service: unit for unit, service in topology.operations.units.items()},
+        units={unit.service: name for name, unit in topology.operations.units.items()},
         proxy=(proxy.service, proxy.port) if proxy else None,
         far_ends=_far_ends(topology.services[proxy.service], schemes, problems) if proxy else {},
     )

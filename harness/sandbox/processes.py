@@ -14,7 +14,7 @@ from typing import Any
 from harness.errors import SandboxError, Unsupported, UsageError
 from harness.model.timeline import Event
 from harness.model.units import seconds
-from harness.sandbox.base import Address, Exit, Link, ServiceStatus
+from harness.sandbox.base import Address, Exit, Limits, Link, Process, ServiceStatus
 from harness.sandbox.control import (
     QUICK,
     Keeper,
@@ -39,9 +39,9 @@ _STOP = 30.0  # wall seconds, above every service's own grace
 class ProcessSandbox:
     """A running sandbox of plain processes, in this process's care or somebody else's (`attach`).
 
-    Has the abilities HasLinks (where the topology names its fault proxy), CanRestart, CanKill, HasLogs, HasFiles and
-    CanSpawn. Safe to use from many threads; holds nothing that needs closing. Every call raises SandboxError where
-    the supervisor is gone.
+    Has the abilities HasLinks (where the topology names its fault proxy), CanRestart, CanKill, HasProcesses, CanLimit,
+    HasLogs, HasFiles and CanSpawn. Safe to use from many threads; holds nothing that needs closing. Every call raises
+    SandboxError where the supervisor is gone.
     """
 
     runtime = "processes"
@@ -90,13 +90,14 @@ class ProcessSandbox:
                 unit=self._layout.units.get(raw["name"], ""),
                 version=self._layout.version_of.get(raw["name"], ""),
                 detail=raw["detail"],
+                starts=raw["starts"],
             )
             for raw in self._ask("status")["services"]
         )
 
     def events(self, since: int = 0) -> tuple[Event, ...]:
         """What happened to its processes, oldest first, the first `since` left out: `service.started`, `.ready`,
-        `.exited` (with `status`), `.restarting`, `.signalled`, `helper.started`, `supervisor.…`."""
+        `.exited` (with `status`), `.restarting`, `.signalled`, `.oom-killed`, `helper.started`, `supervisor.…`."""
         return tuple(Event(**raw) for raw in self._ask("events", since=since)["events"])
 
     # -- HasLinks --------------------------------------------------------------------------------------------------
@@ -124,28 +125,54 @@ class ProcessSandbox:
     def stop(self, service: str) -> None:
         self._ask("stop", service=self._known(service), timeout=_STOP + self._within)
 
-    def restart(self, service: str, environment: Mapping[str, str] | None = None) -> None:
+    def restart(self, service: str, environment: Mapping[str, str | None] | None = None) -> None:
         """Stop, then start and wait until ready; `environment` is laid over the topology's own and stays for later
-        restarts. Addresses in it are rewritten as the topology's own are. Raises NotReady."""
+        restarts. Addresses in it are rewritten as the topology's own are. A value of None gives that setting back to
+        the topology. Raises NotReady."""
         given = self._rewritten(self._known(service), environment) if environment else None
         self._ask("restart", service=service, environment=given, within=self._within, timeout=self._within + 2 * _STOP)
 
-    def _rewritten(self, service: str, given: Mapping[str, str]) -> dict[str, str]:
+    def _rewritten(self, service: str, given: Mapping[str, str | None]) -> dict[str, str | None]:
         rewriter = Rewriter(service, self._layout.ground)
-        done = environment(given, rewriter, sys.executable)
+        done = environment({name: v for name, v in given.items() if v is not None}, rewriter, sys.executable)
         if rewriter.problems:
             raise UsageError(f"service {service} can't be given this environment", problems=rewriter.problems)
-        return done
+        return {name: done.get(name) for name in given}
 
-    def kill(self, service: str, signal: int) -> None:
-        """Send `signal`: SIGKILL, SIGSTOP and SIGCONT to all processes of the service, any other to its main one."""
-        self._ask("kill", service=self._known(service), signal=int(signal))
+    def kill(self, service: str, signal: int, *, stay_down: bool = False) -> None:
+        """Send `signal`: SIGKILL, SIGSTOP and SIGCONT to all processes of the service, any other to its main one. With
+        `stay_down` its policy does not bring it back either, until somebody starts or restarts it; then it is no error
+        that it does not run, because it was just about to be brought back, say."""
+        self._ask("kill", service=self._known(service), signal=int(signal), stay_down=stay_down)
+
+    # -- HasProcesses, CanLimit --------------------------------------------------------------------------------------
+
+    def processes(self, service: str) -> Sequence[Process]:
+        """Those that run now, the main one first; empty where it does not run."""
+        return tuple(Process(**raw) for raw in self._ask("processes", service=self._known(service))["processes"])
+
+    def limit(self, service: str, limits: Limits) -> None:
+        """Limit all its processes, those of later starts too; a kind that is None gets back what was there: for memory,
+        what the topology says. Raises UsageError for what this machine does not have."""
+        cores = None if limits.cores is None else sorted(limits.cores)
+        known = self._known(service)
+        self._ask("limit", service=known, cores=cores, open_files=limits.open_files, memory=limits.memory)
+
+    def limits(self, service: str) -> Limits:
+        """What is really in force on its live processes, the topology's own memory limit too. Raises SandboxError where
+        it does not run."""
+        raw = self._ask("limits", service=self._known(service))
+        cores = None if raw["cores"] is None else frozenset(raw["cores"])
+        return Limits(cores=cores, open_files=raw["open_files"], memory=raw["memory"])
 
     # -- HasLogs, HasFiles -------------------------------------------------------------------------------------------
 
     def log(self, service: str) -> str:
-        """What the service has written to its output. Raises SandboxError where its log can't be read."""
-        path = self._layout.logs / f"{self._known(service)}.log"
+        """What the service, or a helper without a log of its own, has written to its output. Raises SandboxError where
+        its log can't be read."""
+        path = self._layout.logs / f"{service}.log"
+        if "/" in service or not path.exists():  # no helper's either
+            self._known(service)
         try:
             return path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
@@ -164,7 +191,13 @@ class ProcessSandbox:
     # -- CanSpawn ----------------------------------------------------------------------------------------------------
 
     def spawn(
-        self, name: str, argv: Sequence[str], *, environment: Mapping[str, str], directory: Path, log: Path
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        directory: Path,
+        log: Path | None = None,
     ) -> Exit:
         """Run a helper under the supervisor. It starts from a clean environment (PATH, LANG, a HOME of its own) with
         `environment` laid over it. Raises UsageError if a helper of that name runs, SandboxError if it can't start."""
@@ -182,7 +215,7 @@ class ProcessSandbox:
             argv=list(map(str, argv)),
             environment={**base, **environment},
             directory=str(directory),
-            log=str(log.absolute()),
+            log=str((log or self._layout.logs / f"{name}.log").absolute()),
         )
         return Exit(pid=raw["pid"], status=raw["status"])
 

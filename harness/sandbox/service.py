@@ -89,6 +89,7 @@ class Service:
     restart: str = "no"
     stop_signal: str = "SIGTERM"
     stop_grace: float = 10.0
+    memory: int | None = None  # the most that it may use, in bytes
     process: Recipe | None = None
     differs: tuple[str, ...] = ()
 
@@ -134,6 +135,7 @@ def read_service(name: str, raw: object, reading: Reading) -> Service | None:
         restart=_read_restart(raw, inner),
         stop_signal=str(raw.get("stop_signal") or "SIGTERM"),
         stop_grace=_seconds(raw.get("stop_grace_period"), 10.0, "stop_grace_period", inner),
+        memory=_read_memory(raw, inner),
         process=process,
         differs=_differences(raw),
     )
@@ -361,6 +363,24 @@ def _seconds(raw: object, otherwise: float, what: str, reading: Reading) -> floa
         return otherwise
     hours, minutes, seconds, millis = (float(piece or 0) for piece in match.groups())
     return hours * 3600 + minutes * 60 + seconds + millis / 1000
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(?:i?b)?", re.IGNORECASE)
+
+
+def _read_memory(raw: Mapping[str, Any], reading: Reading) -> int | None:
+    """`deploy.resources.limits.memory`, or else `mem_limit`; 0 is none, as in Compose."""
+    given: object = raw.get("deploy")
+    for key in ("resources", "limits", "memory"):
+        given = given.get(key) if isinstance(given, dict) else None
+    given, what = (given, "deploy.resources.limits.memory") if given else (raw.get("mem_limit"), "mem_limit")
+    if given is None:
+        return None
+    match = None if isinstance(given, bool) else _SIZE.fullmatch(str(given).strip())
+    if not match:
+        reading.report(f"{what} {given!r} is no size such as 512m or 1g")
+        return None
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " ")) or None
 
 
 def _read_process(raw: object, outer: Reading) -> Recipe | None:

@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+from harness.sandbox.base import Process
 from harness.sandbox.children import Child, Children
-from harness.sandbox.identity import Identity, family, is_stopped
+from harness.sandbox.identity import Identity, families, family, is_stopped
+from harness.sandbox.limits import Restraint
 from harness.sandbox.plan import ProcessPlan
 from harness.sandbox.ports import is_taken
 from harness.sandbox.readiness import answers, listens
+from harness.sandbox.usage import look
 
 Event = Callable[..., None]  # (kind, subject, **details)
 
@@ -24,6 +27,7 @@ _FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.1
 _FIRST_BACKOFF, _LONGEST_BACKOFF, _GOOD_RUN = 0.1, 60.0, 10.0
 # Signals that concern every process of a service, as the death or the freezing of a container does.
 _FOR_ALL = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT}
+_ROUNDS = 8  # looks at a family that forks while it is being signalled
 _TAIL = 12  # log lines in a complaint
 
 
@@ -52,11 +56,14 @@ class Supervised:
 
     def __init__(self, plan: ProcessPlan, children: Children, event: Event, let_go: Callable[[int], None]) -> None:
         self.plan = plan
+        self._own_environment = plan.environment
+        self.limits = Restraint(self.members, plan.memory)
         self._children = children
         self._event = event
         self._let_go = let_go
         self._lock = asyncio.Lock()
         self._wanted = False
+        self._held_down = False  # its policy is not to bring it back, until somebody starts it
         self._settled = False  # it has been ready once: from now on its restart policy holds
         self._backoff = _FIRST_BACKOFF / 2  # doubled before it is used
         self._failures = 0
@@ -65,6 +72,7 @@ class Supervised:
         self.child: Child | None = None
         self.state = "stopped"
         self.detail = ""
+        self.starts = 0
         self.launched = asyncio.Event()
         self.ready = asyncio.Event()
         self.completed = asyncio.Event()
@@ -83,29 +91,69 @@ class Supervised:
         async with self._lock:
             await self._stop()
 
-    async def restart(self, environment: Mapping[str, str] | None, within: float) -> None:
-        """Stop, then start. `environment` is laid over the plan's and stays. Raises StartFailedError."""
+    async def restart(self, environment: Mapping[str, str | None] | None, within: float) -> None:
+        """Stop, then start. `environment` is laid over the plan's and stays; a value of None gives that setting back to
+        what the plan said at first. Raises StartFailedError."""
         self._cancel_revival()
         async with self._lock:
             self._wanted = False
             await self._stop()
-            if environment:
-                self.plan = replace(self.plan, environment={**self.plan.environment, **environment})
+            self.plan = replace(self.plan, environment=self._laid_over(environment or {}))
             await self._start(within)
 
-    def signal(self, number: int) -> bool:
+    def _laid_over(self, given: Mapping[str, str | None]) -> dict[str, str]:
+        own = self._own_environment
+        settings = {**self.plan.environment, **{name: own.get(name) if v is None else v for name, v in given.items()}}
+        return {name: value for name, value in settings.items() if value is not None}
+
+    def signal(self, number: int, *, stay_down: bool = False) -> bool:
         """Send a signal: SIGKILL, SIGSTOP and SIGCONT to all its processes, others to the main one only (as
-        `docker kill` does). False where it does not run."""
+        `docker kill` does). With `stay_down` its policy does not bring it back, whether it runs or is about to be
+        brought back just now. False where it does not run."""
+        if stay_down:
+            self._held_down = True
+            self._cancel_revival()
         child = self.child
         if child is None or not child.running:
+            if stay_down and child is not None and self._wanted:
+                self.detail = say_status(child.status)  # no word any more of a start that was to come
             return False
         self._event("service.signalled", self.plan.name, signal=number, pid=child.pid)
-        sent = child.identity.send(number)
-        if number in _FOR_ALL:
-            for pid in family(child.pid) - {child.pid}:
-                if identity := Identity.of(pid):
-                    identity.send(number)
-        return sent
+        return self._send_to_all(child, number) if number in _FOR_ALL else child.identity.send(number)
+
+    def _send_to_all(self, child: Child, number: int) -> bool:
+        """Send a signal to every process of the service, `child` being its main one; False where that is gone."""
+        if number != signal.SIGKILL:
+            return child.identity in self._reach(child, number)
+        # Frozen first: one that dies while another forks leaves an orphan that could not be told as ours any more.
+        everyone = self._reach(child, signal.SIGSTOP)
+        for identity in everyone:
+            identity.send(number)
+        return child.identity in everyone
+
+    def _reach(self, child: Child, number: int) -> set[Identity]:
+        """Send a signal to `child` and its family, until a look finds nobody new; those that it was sent to."""
+        reached: set[Identity] = set()
+        for _ in range(_ROUNDS):
+            grown = families([child.pid, *(one.pid for one in reached)])
+            everyone = {identity for pids in grown.values() for pid in pids if (identity := Identity.of(pid))}
+            if everyone <= reached:
+                break
+            reached |= {identity for identity in everyone - reached if identity.send(number)}
+        return reached
+
+    def members(self) -> set[int]:
+        """The pids of all its processes."""
+        return family(self.child.pid) if self.child and self.child.running else set()
+
+    def _identities(self) -> set[Identity]:
+        return {identity for pid in self.members() if (identity := Identity.of(pid))}
+
+    def processes(self) -> list[Process]:
+        """What its processes are and use, the main one first; none where it does not run."""
+        main = self.child.pid if self.child else 0
+        looks = [look(one) for one in sorted(self._identities(), key=lambda one: (one.pid != main, one.pid))]
+        return [process for process in looks if process]
 
     def give_up(self) -> None:
         """Bring it back no more: the sandbox ends."""
@@ -117,11 +165,13 @@ class Supervised:
         child = self.child
         running = child is not None and child.running
         state = "paused" if child and running and is_stopped(child.pid) else self.state
+        held = "; held down until somebody starts it" if self._held_down and not running else ""
         return {
             "name": self.plan.name,
             "state": state,
             "pid": child.pid if child and running else 0,
-            "detail": self.detail,
+            "detail": self.detail + held,
+            "starts": self.starts,
         }
 
     async def reached(self, condition: str) -> None:
@@ -137,7 +187,8 @@ class Supervised:
 
     async def _start(self, within: float) -> None:
         self._cancel_revival()
-        self._wanted = True
+        self._wanted, self._held_down = True, False
+        self._backoff, self._failures = _FIRST_BACKOFF / 2, 0  # as Docker's after a start by hand
         if self.child is None or not self.child.running:
             self._launch()
         assert self.child is not None
@@ -146,10 +197,15 @@ class Supervised:
     async def _stop(self) -> None:
         child = self.child
         if child is not None and child.running:
+            # As systemd does (systemd.kill(5)): one that is frozen could not end by itself, and none may be left.
+            everyone = self._identities()
             child.identity.send(self.plan.stop_signal)
+            everyone |= self._reach(child, signal.SIGCONT)
             if not await _ended(child, self.plan.stop_grace):
                 self.signal(signal.SIGKILL)
                 await _ended(child, 2.0)
+            for identity in everyone:
+                identity.send(signal.SIGKILL)
         self.state, self.detail = "stopped", ""
 
     def _launch(self) -> None:
@@ -158,7 +214,12 @@ class Supervised:
             self._let_go(port)
         try:
             child = self._children.start(
-                plan.name, plan.argv, environment=plan.environment, directory=plan.directory, log=plan.log
+                plan.name,
+                plan.argv,
+                environment=plan.environment,
+                directory=plan.directory,
+                log=plan.log,
+                at_birth=self.limits.at_birth,
             )
         except OSError as odd:
             self.state, self.detail = "failed", f"can't be started: {odd.strerror or odd}"
@@ -166,6 +227,7 @@ class Supervised:
                 plan.name, "unstartable", f"{plan.name} can't be started: {odd} (command: {' '.join(plan.argv)})"
             ) from odd
         self.child, self.state, self.detail = child, "starting", ""
+        self.starts += 1
         self._event("service.started", plan.name, pid=child.pid)
         self.launched.set()
         self._keep(self._mind(child, time.monotonic()))
@@ -183,6 +245,7 @@ class Supervised:
             if await self._looks_ready(child):
                 self.state = "ready" if self.plan.ready else "running"
                 self._settled = True
+                self._limit_again()
                 self._event("service.ready", self.plan.name, pid=child.pid)
                 self.ready.set()
                 return
@@ -215,6 +278,13 @@ class Supervised:
             )
         return True
 
+    def _limit_again(self) -> None:
+        """It is limited from its birth, but may have raised its own limits since."""
+        try:
+            self.limits.renew()
+        except OSError as odd:
+            self._event("supervisor.trouble", self.plan.name, problem=f"its limits: {odd}")
+
     def _complain_of_exit(self, child: Child) -> None:
         taken = [str(port) for port in self.plan.ports if is_taken(port)]
         text = f"{self.plan.name} ended while it started: {say_status(child.status)}"
@@ -243,7 +313,7 @@ class Supervised:
             return  # whoever started it is told
         self.state = "exited" if self._wanted else "stopped"
         self.detail = say_status(child.status) if self._wanted else ""
-        if self._wanted and self._policy_wants(child.status or 0):
+        if self._wanted and not self._held_down and self._policy_wants(child.status or 0):
             lasted = time.monotonic() - since
             self._backoff = _FIRST_BACKOFF if lasted > _GOOD_RUN else min(self._backoff * 2, _LONGEST_BACKOFF)
             self._revival = self._keep(self._revive(self._backoff))

@@ -39,15 +39,27 @@ class TimeFiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A service manager's unit: its service, its unit file, and the name that the file which operators set its
+    environment in has in their shell (empty: there is none)."""
+
+    service: str
+    file: Path | None = None
+    environment_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
     """The operations shell: `addresses` maps what the runbook calls a server (`localhost:8080`) to where it is in the
-    topology, `units` a service manager's unit to its service; `ca` is the certificate authority's file, as a service
-    and a path inside it; `environment` is what the operator's shell has set. Each command line of `ready`
-    must succeed in that shell before a run begins: a wrong token shows there and not in mid-incident. `census` names what
-    must be after a run what it was before: command lines for what they print, or mappings as a step's effects are."""
+    topology, `units` the service manager's units by name, `files` names in the shell to files that services mount and
+    operators may change, each as a service and a path inside it; `ca` is the certificate authority's file, in the same
+    form; `environment` is what the operator's shell has set. Each command line of `ready` must succeed in that shell
+    before a run begins: a wrong token shows there and not in mid-incident. `census` names what must be after a run what
+    it was before: command lines for what they print, or mappings as a step's effects are."""
 
     addresses: Mapping[str, Endpoint] = field(default_factory=dict)
-    units: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, Unit] = field(default_factory=dict)
+    files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     ca: tuple[str, str] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: tuple[str, ...] = ()
@@ -279,7 +291,8 @@ def _read_operations(raw: object, services: Mapping[str, Service], reading: Read
     if not isinstance(raw, dict):
         reading.report("is not a mapping")
         return Operations()
-    if unknown := sorted(set(map(str, raw)) - {"addresses", "units", "ca", "environment", "ready", "census"}):
+    known = {"addresses", "units", "files", "ca", "environment", "ready", "census"}
+    if unknown := sorted(set(map(str, raw)) - known):
         reading.report(f"does not have {', '.join(unknown)}")
     addresses: dict[str, Endpoint] = {}
     for outside, inside in _mapping(raw, "addresses", reading).items():
@@ -287,14 +300,14 @@ def _read_operations(raw: object, services: Mapping[str, Service], reading: Read
             reading.report(f"addresses: {outside!r} is not of the form HOST:PORT")
         if endpoint := _endpoint(inside, services, reading.under(f"addresses {outside}")):
             addresses[outside] = endpoint
-    units = {unit: str(service) for unit, service in _mapping(raw, "units", reading).items()}
-    for unit, service in units.items():
-        if service not in services:
-            reading.report(f"units {unit}: there is no service {service!r}")
     return Operations(
         addresses=addresses,
-        units=units,
-        ca=_read_ca(raw.get("ca"), services, reading.under("ca")),
+        units={
+            name: _read_unit(written, services, reading.under(f"units {name}"))
+            for name, written in _mapping(raw, "units", reading).items()
+        },
+        files=_read_files(_mapping(raw, "files", reading), services, reading),
+        ca=_mounted(raw["ca"], services, reading.under("ca")) if raw.get("ca") is not None else None,
         environment={name: str(value) for name, value in _mapping(raw, "environment", reading).items()},
         ready=_read_lines(raw.get("ready"), reading.under("ready")),
         census=_read_census(raw.get("census"), reading.under("census")),
@@ -327,9 +340,41 @@ def _read_census(raw: object, reading: Reading) -> tuple[str | Mapping[str, Any]
     return tuple(raw)
 
 
-def _read_ca(raw: object, services: Mapping[str, Service], reading: Reading) -> tuple[str, str] | None:
-    if raw is None:
-        return None
+def _read_unit(raw: object, services: Mapping[str, Service], reading: Reading) -> Unit:
+    """A unit from a service's name, or from a mapping that names its files too."""
+    said = raw if isinstance(raw, dict) else {"service": raw}
+    if unknown := sorted(set(map(str, said)) - {"service", "file", "environment_file"}):
+        reading.report(f"does not have {', '.join(unknown)}")
+    unit = Unit(
+        service=str(said.get("service")),
+        file=_file(said.get("file"), reading.under("file")),
+        environment_file=str(said.get("environment_file") or ""),
+    )
+    if unit.service not in services:
+        reading.report(f"there is no service {unit.service!r}")
+    if unit.environment_file:
+        _check_shell_name(unit.environment_file, reading.under("environment_file"))
+    return unit
+
+
+def _check_shell_name(name: str, reading: Reading) -> None:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        reading.report(f"{name!r} is no plain file name, which is all that the operations shell can write")
+
+
+def _read_files(
+    raw: Mapping[str, Any], services: Mapping[str, Service], reading: Reading
+) -> dict[str, tuple[str, str]]:  # fmt: skip
+    found = {}
+    for name, written in raw.items():
+        inner = reading.under(f"files {name}")
+        _check_shell_name(name, inner)
+        if place := _mounted(written, services, inner):
+            found[name] = place
+    return found
+
+
+def _mounted(raw: object, services: Mapping[str, Service], reading: Reading) -> tuple[str, str] | None:
     service, colon, inside = str(raw).partition(":")
     if not colon or service not in services or not inside.startswith("/"):
         reading.report(f"{raw!r} is not of the form SERVICE:/PATH with a service that is there")

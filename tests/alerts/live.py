@@ -25,6 +25,7 @@ from harness.model.record import Record, Scenario
 from harness.model.timeline import Span
 from harness.model.verdict import Control
 from tests.alerts.servers import part
+from tests.alerts.story import every_step, load, user
 
 SCALE = 60.0
 ROOT = Path(__file__).parents[2]
@@ -110,8 +111,10 @@ class Live:
         return met()
 
     def record(self) -> Record:
-        """The record of the story so far, in which the fault's window is called outage."""
+        """The record of the story so far, in which the fault's window is called outage. The users are made up: what
+        they would set off, the target's counts say."""
         ended = self.clock.now()
+        users = tuple(map(user, every_step(self.began, ended)))
         return Record(
             run_id="r",
             scenario=Scenario(name="s", hypothesis="h"),
@@ -122,7 +125,9 @@ class Live:
             began=self.began,
             ended=ended,
             windows=(Span(name="load", kind="load", began=self.began, ended=ended), *self.windows),
+            loads=(load(users, self.began, ended),),
             alerts=self.watch.collect(self.began, ended),
+            samples=users,
         )
 
     @contextmanager

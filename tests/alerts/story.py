@@ -103,6 +103,33 @@ def note(
     )
 
 
+def user(at: float, *, bad: bool = False) -> Sample:
+    """One request that was planned for `at`."""
+    return Sample(planned=at, sent=at, ended=at + 0.1, name="n", status=503 if bad else 200, ok=not bad)
+
+
+def load(users: Sequence[Sample], began: float, ended: float) -> LoadRecord:
+    """The account of a load that sent all of `users`."""
+    count = len(users)
+    return LoadRecord(
+        window="load",
+        plan="p",
+        target="t",
+        began=began,
+        ended=ended,
+        planned=count,
+        sent=count,
+        finished=count,
+        in_flight=0,
+        dropped=0,
+        complete=True,
+        lateness_p99=0.001,
+        lateness_max=0.002,
+        generator_cpu=0.1,
+        samples_count=count,
+    )
+
+
 STATES = (*active("pending", PENDING, FIRING - STEP), *active("firing", FIRING, LAST))
 EVIDENCE = AlertEvidence(
     read=True,
@@ -117,27 +144,10 @@ EVIDENCE = AlertEvidence(
     evaluation_interval=STEP,
 )
 USERS = tuple(
-    Sample(planned=at, sent=at, ended=at + 0.1, name="n", status=503 if bad else 200, ok=not bad)
+    user(at, bad=1020.5 < at < 1060.0)
     for at in (*every_step(1005.0, 1015.0), 1020.1, 1020.6, 1020.7, *every_step(1080.0, 1095.0))
-    for bad in (1020.5 < at < 1060.0,)
 )
-LOAD = LoadRecord(
-    window="load",
-    plan="4/s",
-    target="t",
-    began=1000.0,
-    ended=1099.0,
-    planned=len(USERS),
-    sent=len(USERS),
-    finished=len(USERS),
-    in_flight=0,
-    dropped=0,
-    complete=True,
-    lateness_p99=0.001,
-    lateness_max=0.002,
-    generator_cpu=0.1,
-    samples_count=len(USERS),
-)
+LOAD = load(USERS, 1000.0, 1099.0)
 RECORD = Record(
     run_id="r",
     scenario=Scenario(name="s", hypothesis="h"),

@@ -37,6 +37,7 @@ from tests.alerts.story import (
     counter,
     gap,
     joined,
+    load,
     note,
     scraped,
     told,
@@ -474,7 +475,7 @@ def test_stays_quiet(evidence: dict[str, Any], outcome: Outcome, why: str) -> No
         ({"loads": (replace(LOAD, complete=False),)}, "did not sign off"),
         ({"loads": (replace(LOAD, planned=9_000),)}, "target rate not reached"),
         ({"loads": (replace(LOAD, began=1085.0),)}, "no load was on"),
-        ({"loads": (replace(LOAD, samples_count=41),), "samples": USERS[:41]}, "no samples"),
+        ({"loads": (load(USERS[:41], 1000.0, 1099.0),), "samples": USERS[:41]}, "after: no samples"),
     ],
 )
 def test_an_alert_that_nobody_could_set_off_is_not_shown_to_be_quiet(change: dict[str, Any], why: str) -> None:
@@ -485,7 +486,8 @@ def test_an_alert_that_nobody_could_set_off_is_not_shown_to_be_quiet(change: dic
 
 def test_an_alert_that_was_not_quiet_fails_whoever_came() -> None:
     """What was seen is not taken back because users were missing."""
-    assert judged(QUIET, replace(told(states=active("pending", 1006.0, 1007.0)), loads=(), samples=())) is FAIL
+    record = replace(told(states=active("pending", 1006.0, 1007.0)), loads=(), samples=())
+    assert judged(ALERT.stays_quiet(Window("calm")), record) is FAIL
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,33 @@ def test_the_evidence_is_what_prometheus_stored(script: Script, watched: Watched
     assert "ALERTS[4000ms]" in script.asked
 
 
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ("", []),
+        ("1", [0]),
+        ("11", [0, 1]),
+        ("11111", [0, 4]),
+        ("11122", [0, 2, 3, 4]),
+        ("112111", [0, 1, 2, 3, 5]),
+        ("12345", [0, 1, 2, 3, 4]),
+    ],
+)
+@pytest.mark.parametrize("job", ["a", "a gateway's"])
+def test_a_series_that_stands_still_is_kept_by_its_ends(
+    script: Script, watched: Watched, values: str, kept: list[int], job: str
+) -> None:
+    """Each change keeps its two samples; a target without `up` keeps every one, for they are its scrapes."""
+    points = [[1000.0 + at, value] for at, value in enumerate(values)]
+    script.queries = {
+        "up[": [{"metric": {"__name__": "up", "job": "a", "instance": "i"}, "values": [[1000.0, "1"]]}],
+        '{__name__="a_metric"}[': [{"metric": {"__name__": "a_metric", "job": job, "instance": "i"}, "values": points}],
+    }
+    watched.look(1000.0, script)
+    (series, *_) = watched.evidence(1006.0).inputs["A"]
+    assert [at - 1000 for at, _ in series.points] == (kept if job == "a" else list(range(len(values))))
+
+
 def test_only_the_named_alerts_inputs_are_read(script: Script) -> None:
     """Where a scenario names its alerts, what others read is not asked for."""
     script.rules = [alerting("A"), alerting("B")]

@@ -41,6 +41,8 @@ def reset(connection: socket.socket) -> None:
     [
         ("http", lambda c: (c.recv(100), c.sendall(b"HTTP/1.1 200 OK\r\n\r\n")), "answered"),
         ("redis", lambda c: (c.recv(100), c.sendall(b"+PONG\r\n")), "answered"),
+        ("redis", lambda c: (c.recv(100), c.sendall(b"-NOAUTH Authentication required.\r\n")), "answered"),
+        ("redis", lambda c: c.sendall(b"-ERR max number of clients reached\r\n"), "turned away"),
         ("http", lambda c: c.recv(100), "closed"),
         ("http", reset, "reset"),
         ("tcp", lambda c: None, "closed"),

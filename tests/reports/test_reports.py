@@ -268,3 +268,14 @@ def test_a_link_that_was_not_seen_is_shown_as_such(changed: dict[str, object], s
     row = next(line for line in text.splitlines() if said in line and "<time>" in line)
     assert "unseen" in row
     assert "<time>—</time>" in row
+
+
+@pytest.mark.parametrize("render", [html.render, markdown.render])
+def test_what_can_not_be_taken_back_is_said(render: Render) -> None:
+    """A step that was performed and that the runbook has no way back from says so; one that was left out does not."""
+    record = outage.record()
+    first, *others = record.steps
+    gap = replace(first, no_undo="nobody wrote it")
+    assert "nobody wrote it" in render(replace(record, steps=(gap, *others)), outage.judgement())
+    left_out = replace(record, steps=(replace(gap, skipped=True), *others))
+    assert "nobody wrote it" not in render(left_out, outage.judgement())

@@ -22,12 +22,22 @@ class At:
     port: int
 
 
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A service manager's unit."""
+
+    service: str
+    file: Path | None = None
+    environment_file: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """What an operations shell knows."""
 
     addresses: Mapping[str, At] = field(default_factory=dict)
-    units: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, Unit] = field(default_factory=dict)
+    files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     ca: tuple[str, str] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -44,6 +54,8 @@ class LocalSandbox:
         self.states: dict[str, State] = {"generation": "ready", "nginx": "ready"}
         self.asked: list[tuple[str, str, object]] = []
         self.never_ready: set[str] = set()
+        self.texts: dict[str, str] = {}
+        self.places: dict[tuple[str, str], Path] = {}
         self._helpers: dict[str, subprocess.Popen[bytes]] = {}
 
     def address(self, service: str, port: int) -> Address:
@@ -65,14 +77,20 @@ class LocalSandbox:
         self.asked.append(("stop", service, None))
         self.states[service] = "stopped"
 
-    def restart(self, service: str, environment: Mapping[str, str] | None = None) -> None:
+    def restart(self, service: str, environment: Mapping[str, str | None] | None = None) -> None:
         self.asked.append(("restart", service, dict(environment or {})))
         if service in self.never_ready:
             raise NotReady(f"{service} did not become ready")
         self.states[service] = "ready"
 
-    def kill(self, service: str, signal: int) -> None:
+    def kill(self, service: str, signal: int, *, stay_down: bool = False) -> None:
         self.asked.append(("kill", service, signal))
+
+    def log(self, service: str) -> str:
+        return self.texts.get(service, "")
+
+    def path(self, service: str, inside: str) -> Path:
+        return self.places[service, inside]
 
     def spawn(
         self, name: str, argv: Sequence[str], *, environment: Mapping[str, str], directory: Path, log: Path

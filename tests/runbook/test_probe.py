@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,9 +13,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from harness.errors import EvidenceMissing
-from harness.runbook.effect import CommandAnswer, Effect, JsonAnswer, Metric, PromQuery, Source
+from harness.runbook.effect import CommandAnswer, Effect, JsonAnswer, Metric, PromQuery, RedisAnswer, Source, Start
 from harness.runbook.probe import SandboxProbe, last_object, sample_of, value_at
 from harness.sandbox.base import Address
+from harness.testing import FakeService, FakeServices
 from tests.runbook.terminal import LocalSandbox
 
 PAGE = """\
@@ -179,3 +181,52 @@ def test_what_can_not_be_read_is_missing_evidence() -> None:
                 probe.read(source)
     with pytest.raises(EvidenceMissing, match="no Prometheus"):
         SandboxProbe(LocalSandbox()).read(PromQuery("up"))
+
+
+@pytest.mark.parametrize(
+    ("replies", "value"),
+    [
+        (["OK", "17"], "17"),
+        (["OK", "maxmemory\n536870912"], "536870912"),
+        (["OK", ""], None),
+        (["OK", "ERR unknown command 'DBSIZ'"], None),
+        (["ERR DB index is out of range", "0"], None),  # that is another database's number
+        (OSError("refused"), None),
+        (ValueError("no RESP"), None),
+    ],
+)
+def test_a_redis_is_asked_in_its_own_database(
+    replies: list[str] | Exception, value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last line of the answer counts; an error, of the choice of the database too, is no reading."""
+    asked = []
+
+    def talk(address: Address, commands: Sequence[Sequence[str]]) -> list[str]:
+        asked.append((address.port, commands))
+        if isinstance(replies, Exception):
+            raise replies
+        return replies
+
+    monkeypatch.setattr("harness.runbook.probe.talk", talk)
+    probe = SandboxProbe(LocalSandbox({("r", 6379): Address("127.0.0.1", 7, "redis")}))
+    source = RedisAnswer("r", 6379, 1, "CONFIG GET maxmemory")
+    if value is None:
+        with pytest.raises(EvidenceMissing, match="CONFIG GET maxmemory of r, database 1"):
+            probe.read(source)
+    else:
+        assert probe.read(source) == value
+    assert asked == [(7, [["SELECT", "1"], ["CONFIG", "GET", "maxmemory"]])]
+
+
+def test_a_start_is_counted_while_the_service_is_up() -> None:
+    """The sandbox's own count says which start is up; a service that is down has none, so that its restart shows."""
+    sandbox = FakeServices({"app": FakeService()})
+    probe = SandboxProbe(sandbox)
+    first = probe.read(Start("app"))
+    assert int(first) > 0
+    sandbox.kill("app", signal.SIGKILL, stay_down=True)
+    assert probe.read(Start("app")) == "0"
+    sandbox.restart("app")
+    assert int(probe.read(Start("app"))) > int(first)
+    with pytest.raises(EvidenceMissing, match="no service other"):
+        probe.read(Start("other"))

@@ -17,11 +17,11 @@ from harness.errors import Unsupported
 from harness.runbook.shell import OUTPUT_LIMIT, Shell, open_shell
 from harness.sandbox.base import Address
 from harness.testing import FakeSandbox
-from tests.runbook.terminal import At, Ground, LocalSandbox, terminal
+from tests.runbook.terminal import At, Ground, LocalSandbox, Unit, terminal
 
 GROUND = Ground(
     addresses={"localhost:8002": At("generation", 80)},
-    units={"app-generation": "generation"},
+    units={"app-generation": Unit("generation")},
     environment={"ADMIN_TOKEN": "sandbox-secret"},
 )
 
@@ -154,7 +154,7 @@ def test_functions_do_not_reach_the_tools(tmp_path: Path) -> None:
     sandbox = LocalSandbox()
     names = "exec printf read shift unset exit local fail bash sh"
     define = "; ".join(f"{name}() {{ echo hijacked; }}; export -f {name}" for name in names.split()[1:])
-    with terminal(tmp_path, Ground(units={"u": "generation"}), sandbox) as shell:
+    with terminal(tmp_path, Ground(units={"u": Unit("generation")}), sandbox) as shell:
         record = shell.run(f"{define}; systemctl restart u; systemctl is-active u")
     assert sandbox.asked == [("restart", "generation", {})]
     assert record.output == "active\n"
@@ -177,10 +177,31 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
 def test_systemctl_reaches_the_sandbox(tmp_path: Path) -> None:
     """From the line through the shim and the door to the sandbox, and the status back."""
     sandbox = LocalSandbox()
-    with terminal(tmp_path, Ground(units={"app-generation": "generation"}), sandbox) as shell:
+    with terminal(tmp_path, Ground(units={"app-generation": Unit("generation")}), sandbox) as shell:
         assert shell.run("systemctl set-environment A='x y' && systemctl restart app-generation").exit_status == 0
         assert shell.run("systemctl restart app-other").exit_status == 5
     assert sandbox.asked == [("restart", "generation", {"A": "x y"})]
+
+
+def test_a_file_of_a_service_can_be_changed(tmp_path: Path) -> None:
+    """A file that operators may change stands in the scratch folder; what a line writes to it the service has."""
+    served = tmp_path / "upstreams.conf"
+    served.write_text("server a;\n", encoding="utf-8")
+    sandbox = LocalSandbox()
+    sandbox.places["web", "/etc/upstreams.conf"] = served
+    ground = Ground(files={"upstreams.conf": ("web", "/etc/upstreams.conf")})
+    with terminal(tmp_path, ground, sandbox) as shell:
+        for line in ("sed -e s/a/b/ upstreams.conf > new.conf", "cat new.conf > upstreams.conf"):
+            assert shell.run(line).exit_status == 0
+    assert served.read_text(encoding="utf-8") == "server b;\n"
+
+
+def test_an_environment_file_is_written_and_obeyed(tmp_path: Path) -> None:
+    """Settings that an operator writes to a unit's environment file reach its service with the next restart."""
+    sandbox = LocalSandbox()
+    with terminal(tmp_path, Ground(units={"app": Unit("generation", environment_file="app.env")}), sandbox) as shell:
+        assert shell.run("echo LIMIT=10 >> app.env; systemctl restart app").exit_status == 0
+    assert sandbox.asked == [("restart", "generation", {"LIMIT": "10"})]
 
 
 def test_a_sandbox_without_helpers_has_no_shell(tmp_path: Path) -> None:
@@ -198,7 +219,7 @@ def test_a_sandbox_without_helpers_has_no_shell(tmp_path: Path) -> None:
 )
 def test_a_stranger_is_turned_away(tmp_path: Path, question: bytes) -> None:
     """Whoever does not show the shell's token gets nothing done, and nothing recorded."""
-    with terminal(tmp_path, Ground(units={"u": "generation"})) as shell:
+    with terminal(tmp_path, Ground(units={"u": Unit("generation")})) as shell:
         door = shell._door
         port = int((tmp_path / "a shell" / "pass").read_text().split()[0])
         assert (tmp_path / "a shell" / "pass").stat().st_mode & 0o077 == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.runbook.effect import CommandAnswer, Effect, JsonAnswer, Metric, PromQuery
+from harness.runbook.effect import CommandAnswer, Effect, JsonAnswer, Metric, PromQuery, RedisAnswer, Start
 from harness.runbook.parse import parse_runbook, read_runbook
 from harness.runbook.steps import Steps, read_steps
 
@@ -72,6 +72,28 @@ def test_a_runbook_without_a_way_back_says_so(tmp_path: Path) -> None:
     assert steps.gaps() == ("fix: nobody wrote it",)
 
 
+def test_what_leaves_nothing_is_no_gap(tmp_path: Path) -> None:
+    """A mitigation that needs no way back is refused one with the reason, and is no gap of the runbook."""
+    steps = read(tmp_path, GOOD.replace("undo: [unfix]", "nothing_to_undo: it ends by itself"))
+    with pytest.raises(UsageError, match=r"leaves nothing to take back[\s\S]*it ends by itself"):
+        steps.taking_back("fix")
+    assert steps.gaps() == ()
+
+
+def test_a_redis_can_be_asked(tmp_path: Path) -> None:
+    """An effect may be what a database of a Redis answers to a command."""
+    text = GOOD.replace("promql: up", 'redis: "app:6379/1", ask: CONFIG GET maxmemory')
+    [_, effect] = read(tmp_path, text).step("unfix").effects
+    assert effect.source == RedisAnswer("app", 6379, 1, "CONFIG GET maxmemory")
+
+
+def test_a_start_can_be_an_effect(tmp_path: Path) -> None:
+    """An effect may be that a service was started."""
+    [_, effect] = read(tmp_path, GOOD.replace("promql: up", "start: app")).step("unfix").effects
+    assert effect.source == Start("app")
+    assert str(effect.source) == "start of app"
+
+
 def test_an_unknown_step_is_refused_with_the_nearest(tmp_path: Path) -> None:
     """A name that is not there is answered with the one that was perhaps meant."""
     steps = read(tmp_path, GOOD)
@@ -97,6 +119,10 @@ def test_an_unknown_step_is_refused_with_the_nearest(tmp_path: Path) -> None:
         ("undo: [unfix]", "undo: [unfixx]", "there is no step 'unfixx'; did you mean 'unfix'?"),
         ("undo: [unfix]", "undo: [fix]", "fix is no restore step"),
         ("    undo: [unfix]\n", "", "say either undo"),
+        ("undo: [unfix]", "undo: [unfix]\n    nothing_to_undo: x", "say either undo"),
+        ("promql: up", "promql: up, ask: DBSIZE", "it belongs to a redis"),
+        ("promql: up", "redis: app:80/0", "a redis needs one"),
+        ("promql: up", "redis: app:80, ask: DBSIZE", "service:port/database"),
         ("undo: [unfix]", "undo: [unfix]\n    no_undo: x", "say either undo"),
         ("run: {back/1.1: undo}", "run: {back/1.1: undo}\n    undo: [unfix]", "a restore step has no undo"),
         ("== 1", "= 1", "is no comparison"),
@@ -157,4 +183,7 @@ def test_the_projects_own_steps_fit_its_runbook() -> None:
     ]
     off = steps.step("openai-circuit-breaker-off")
     assert off.commands[0].text == "sleep 300"
-    assert [gap.split(":")[0] for gap in steps.gaps()] == ["fallback-model"]
+    assert [gap.split(":")[0] for gap in steps.gaps()] == [
+        "nginx-reload", "scale-down", "pause-heavy", "redis-maxmemory", "read-replica", "fallback-model",
+        "connection-pool-resize", "tcp-keepalive", "auto-scale",
+    ]  # fmt: skip

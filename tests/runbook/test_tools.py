@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import UsageError
 from harness.runbook.tools.answer import Answer
 from harness.runbook.tools.curl import Curl, KnownOptions, known_options, parse_help
 from harness.runbook.tools.plain import (
@@ -25,8 +26,10 @@ from harness.runbook.tools.plain import (
 )
 from harness.runbook.tools.redis_cli import RedisCli
 from harness.runbook.tools.systemctl import Systemctl
+from harness.runbook.tools.unit_file import read_unit_file
 from harness.sandbox.base import Address
-from tests.runbook.terminal import LocalSandbox
+from harness.testing import FakeClock
+from tests.runbook.terminal import LocalSandbox, Unit
 
 HELP = """\
 Usage: curl [options...] <url>
@@ -156,7 +159,7 @@ def test_curl_can_be_missing() -> None:
 
 
 def systemctl(sandbox: LocalSandbox, *calls: str) -> Answer:
-    tool = Systemctl(sandbox, {"app-generation": "generation"})
+    tool = Systemctl(sandbox, {"app-generation": Unit("generation")}, directory=Path("/nowhere"))
     answers = [tool.answer(call.split()) for call in calls]
     return answers[-1]
 
@@ -197,6 +200,13 @@ def systemctl(sandbox: LocalSandbox, *calls: str) -> Answer:
         (["restart nobody"], 5, "Unit nobody.service not found", []),
         (["restart nobody app-generation"], 5, "not found", [("restart", "generation", {})]),
         (["restart"], 1, "Too few arguments", []),
+        (["daemon-reload"], 0, "", []),
+        (["daemon-reload app-generation"], 1, "Too many arguments", []),
+        (["show -p ActiveState --value app-generation"], 0, "active\n", []),
+        (["show --property=MainPID,SubState app-generation"], 0, "MainPID=42\nSubState=ready\n", []),
+        (["show nobody -pLoadState"], 0, "LoadState=not-found\n", []),
+        (["cat app-generation"], 1, "No files found for app-generation.service", []),
+        (["cat"], 1, "Too few arguments", []),
     ],
 )
 def test_systemctl_acts_on_the_sandbox(
@@ -210,17 +220,133 @@ def test_systemctl_acts_on_the_sandbox(
 
 
 @pytest.mark.parametrize(
-    "call", ["poweroff", "daemon-reload", "-H host restart x", "status", "", "mask app-generation"]
+    "call",
+    [
+        "poweroff",
+        "-H host restart x",
+        "status",
+        "",
+        "mask app-generation",
+        "show",
+        "show -a app-generation",
+        "set-environment PATH=/x",
+        "set-environment A=1 https_proxy=x",
+        "edit app-generation",
+    ],
 )
 def test_systemctl_refuses_what_is_this_machines(call: str) -> None:
     """Verbs and options that it does not know are refused."""
     assert systemctl(LocalSandbox(), call).refused
 
 
-def test_a_setting_can_not_be_taken_from_a_service_that_has_it() -> None:
-    """Once a service was started with a setting, unset-environment would be a lie, and is refused."""
-    calls = ["set-environment A=1", "restart app-generation", "unset-environment A"]
-    assert "can't be taken" in systemctl(LocalSandbox(), *calls).refused
+def test_a_setting_that_is_taken_back_goes_with_the_next_start() -> None:
+    """What was unset is given back to the topology once, at the service's next start, and not before."""
+    sandbox = LocalSandbox()
+    restart = "restart app-generation"
+    systemctl(sandbox, "set-environment A=1 B=2", restart, "unset-environment A", restart, restart)
+    assert [asked for *_, asked in sandbox.asked] == [{"A": "1", "B": "2"}, {"A": None, "B": "2"}, {"B": "2"}]
+
+
+UNIT = """\
+# the one
+[Unit]
+Description=x
+
+[Service]
+ExecStart=serve \\
+    --fast
+Environment=A=1 "B=two words" C=100%%
+Environment=
+; and again
+Environment=A=unit 'B=two words'
+EnvironmentFile=-/etc/app.env
+MemoryMax=1G
+"""
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Unit:
+    (tmp_path / "app.service").write_text(UNIT, encoding="utf-8")
+    return Unit("generation", file=tmp_path / "app.service", environment_file="app.env")
+
+
+def test_settings_come_from_where_systemd_takes_them(unit: Unit, tmp_path: Path) -> None:
+    """The unit's Environment= wins over the manager's block, the environment file over both; a file that is gone takes
+    its settings with it."""
+    sandbox = LocalSandbox()
+    tool = Systemctl(sandbox, {"app.service": unit}, directory=tmp_path)
+    noted = tool.answer(["set-environment", "A=manager", "X=manager", "Y=manager"])
+    assert noted.note == "systemctl: Environment= of the unit wins over the manager's A (app)"
+    tool.answer(["restart", "app"])
+    (tmp_path / "app.env").write_text("# all\nA=file\nX='from file'\nexport Z=1\nno setting\n", encoding="utf-8")
+    tool.answer(["restart", "app.service"])
+    (tmp_path / "app.env").unlink()
+    tool.answer(["stop", "app"])
+    tool.answer(["start", "app"])
+    assert [asked for verb, _, asked in sandbox.asked if verb == "restart"] == [
+        {"X": "manager", "Y": "manager"},
+        {"A": "file", "X": "from file", "Y": "manager"},
+        {"A": None, "X": "manager", "Y": "manager"},
+    ]
+
+
+def test_an_environment_file_can_not_lead_out_of_the_sandbox(unit: Unit, tmp_path: Path) -> None:
+    """A file that sets where programs or servers are found is refused, and nothing is restarted."""
+    (tmp_path / "app.env").write_text("LD_PRELOAD=/tmp/x.so\n", encoding="utf-8")
+    sandbox = LocalSandbox()
+    answer = Systemctl(sandbox, {"app": unit}, directory=tmp_path).answer(["restart", "app"])
+    assert "LD_PRELOAD" in answer.refused
+    assert sandbox.asked == []
+
+
+def test_an_environment_file_that_can_not_be_read_fails_the_start(unit: Unit, tmp_path: Path) -> None:
+    """As systemd would have it: no start with half of the settings."""
+    (tmp_path / "app.env").write_bytes(b"A=\xff\n")
+    sandbox = LocalSandbox()
+    answer = Systemctl(sandbox, {"app": unit}, directory=tmp_path).answer(["restart", "app"])
+    assert (answer.status, sandbox.asked) == (1, [])
+    assert "app.env can't be read" in answer.err
+
+
+def test_a_unit_can_be_looked_at(unit: Unit, tmp_path: Path) -> None:
+    """`cat` prints the unit file, `show` what it says and what is known of its service."""
+    tool = Systemctl(LocalSandbox(), {"app": unit}, directory=tmp_path)
+    assert tool.answer(["cat", "app"]).out == f"# {unit.file}\n{UNIT}"
+    shown = tool.answer(["show", "app"]).out.splitlines()
+    assert shown[:3] == ["Id=app.service", "LoadState=loaded", "ActiveState=active"]
+    assert {"MemoryMax=1G", "Environment=A=unit 'B=two words'", "ExecStart=serve      --fast"} <= set(shown)
+
+
+def test_a_unit_file_is_read_as_systemd_reads_it(unit: Unit) -> None:
+    """An empty value takes back those before it, words are quoted, and each part is found."""
+    assert unit.file
+    file = read_unit_file(unit.file)
+    assert file.environment == {"A": "unit", "B": "two words"}
+    assert file.values("Service", "EnvironmentFile") == ("-/etc/app.env",)
+    assert file.values("Unit", "Description") == ("x",)
+    assert file.values("Install", "WantedBy") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Key=before any section\n", "neither a section"),
+        ("[Service]\nnothing\n", "neither a section"),
+        ("[Service]\nEnvironment=A B=1\n", "'A' is no assignment"),
+        ("[Service]\nEnvironment='A=1\n", "can't be read"),
+    ],
+)
+def test_a_unit_file_that_says_nothing_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """What systemd would skip with a warning is told before anything starts."""
+    (tmp_path / "x.service").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=said):
+        Systemctl(LocalSandbox(), {"x": Unit("generation", file=tmp_path / "x.service")}, directory=tmp_path)
+
+
+def test_a_unit_file_that_is_gone_is_refused(tmp_path: Path) -> None:
+    """A file that is not there is told by name."""
+    with pytest.raises(UsageError, match=r"x\.service can't be read"):
+        read_unit_file(tmp_path / "x.service")
 
 
 def test_a_restart_that_does_not_come_back_fails() -> None:
@@ -327,10 +453,21 @@ def test_sleep_without_a_time_fails(arguments: list[str]) -> None:
 def test_nginx_reload_is_its_signal() -> None:
     """`nginx -s reload` is the signal HUP to the sandbox's nginx; anything else is refused."""
     sandbox = LocalSandbox()
-    assert Nginx(sandbox, "nginx").answer(["-s", "reload"]) == Answer()
+    sandbox.texts["nginx"] = "nginx: [emerg] long ago\n"
+    assert Nginx(sandbox, "nginx", FakeClock()).answer(["-s", "reload"]) == Answer()
     assert sandbox.asked == [("kill", "nginx", signal.SIGHUP)]
-    assert Nginx(sandbox, "nginx").answer(["-s", "stop"]).refused
-    assert Nginx(sandbox, "").answer(["-s", "reload"]).refused
+    assert Nginx(sandbox, "nginx", FakeClock()).answer(["-s", "stop"]).refused
+    assert Nginx(sandbox, "", FakeClock()).answer(["-s", "reload"]).refused
+
+
+def test_a_reload_of_a_wrong_configuration_fails() -> None:
+    """What the server complains of after the signal is what the call says, and it fails."""
+    sandbox, clock = LocalSandbox(), FakeClock()
+    sandbox.texts["nginx"] = "started\n"
+    line = '2026/11/23 [emerg] 7#7: unknown directive "upstreem" in upstreams.conf:3\n'
+    clock.at(clock.now() + 0.1, lambda: sandbox.texts.update(nginx=f"started\n{line}"))
+    answer = Nginx(sandbox, "nginx", clock).answer(["-s", "reload"])
+    assert (answer.status, answer.err) == (1, f"nginx: {line[11:]}")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from harness.journal import Journal
+from harness.sandbox.base import Limits
 from harness.sandbox.processes import open_sandbox
 from harness.sandbox.topology import read_topology
 
@@ -17,6 +18,7 @@ def main() -> None:
     with open_sandbox(read_topology(compose, {}), parts={}, render={}, logs=logs) as sandbox:
         Journal(sandbox.folder).promise({"kind": "a fault of no known kind"})
         sandbox.spawn("helper", ["/bin/sleep", "60"], environment={}, directory=logs, log=logs / "helper.log")
+        sandbox.limit("back", Limits(open_files=200, memory=2**28))
         print(f"up {sandbox.name}", flush=True)  # noqa: T201 - as above
         time.sleep(60)
 

@@ -76,6 +76,36 @@ def test_exposed_ports_count_once(tmp_path: Path) -> None:
     assert [(port.target, port.published) for port in found] == [(80, 8080), (81, None), (82, None), (90, None)]
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("mem_limit: 512m", 512 * 2**20),
+        ("mem_limit: 1g", 2**30),
+        ("mem_limit: 1.5 GiB", 3 * 2**29),
+        ("mem_limit: 64MB", 64 * 2**20),
+        ("mem_limit: 300kb", 300 * 2**10),
+        ("mem_limit: 1000000", 1_000_000),
+        ('mem_limit: "1000000b"', 1_000_000),
+        ("mem_limit: 0", None),  # none, as in Compose
+        ("deploy: {resources: {limits: {memory: 50M}}}", 50 * 2**20),
+        ("mem_limit: 1g, deploy: {resources: {limits: {memory: 50M}}}", 50 * 2**20),
+        ("mem_limit: 1g, deploy: {resources: {limits: {cpus: 1}}}", 2**30),
+        ("deploy: {replicas: 1}", None),
+        ("restart: always", None),
+    ],
+)
+def test_a_memory_limit_in_every_spelling(tmp_path: Path, given: str, found: int | None) -> None:
+    """A size in Compose's units, in either place; without one there is no limit."""
+    assert service(tmp_path, given).memory == found
+
+
+@pytest.mark.parametrize("given", ["lots", "-1", "1x", "true", "[1]"])
+def test_a_bad_memory_limit_is_a_problem(tmp_path: Path, given: str) -> None:
+    """What is no size is said."""
+    (said,) = problems(tmp_path, f"services: {{a: {{image: i, mem_limit: {given}}}}}")
+    assert "service a: mem_limit" in said
+
+
 @pytest.mark.parametrize("entry", ['"x"', '"0"', '"70000"', '"9-8"', "[]", '"80:x"', "{target: a}", '"::::"'])
 def test_a_bad_port_is_a_problem(tmp_path: Path, entry: str) -> None:
     """What is no port is said, with its service."""
@@ -253,6 +283,21 @@ def test_a_bad_recipe_is_a_problem(tmp_path: Path, recipe: str, said: str) -> No
         ("services: {a: {}}\nx-gameday: {runbook: gone.md}", "runbook: there is no file"),
         ("services: {a: {}}\nx-gameday: {time: {rules: [gone.yml]}}", "rules: there is no file"),
         ("services: {a: {}}\nx-gameday: {operations: {units: {u: b}}}", "units u: there is no service 'b'"),
+        ("services: {a: {}}\nx-gameday: {operations: {units: {u: {service: b}}}}", "units u: there is no service 'b'"),
+        (
+            "services: {a: {}}\nx-gameday: {operations: {units: {u: {service: a, fil: x}}}}",
+            "units u: does not have fil",
+        ),
+        (
+            "services: {a: {}}\nx-gameday: {operations: {units: {u: {service: a, file: x}}}}",
+            "units u: file: there is no",
+        ),
+        (
+            "services: {a: {}}\nx-gameday: {operations: {units: {u: {service: a, environment_file: /etc/x}}}}",
+            "units u: environment_file: '/etc/x' is no plain file name",
+        ),
+        ("services: {a: {}}\nx-gameday: {operations: {files: {x: 'a:/x'}}}", "files x: /x lies in no mount of a"),
+        ("services: {a: {}}\nx-gameday: {operations: {files: {../x: 'a:/x'}}}", "'../x' is no plain file name"),
         ("services: {a: {}}\nx-gameday: {operations: {addresses: {x: 'a:1'}}}", "addresses: 'x'"),
         ("services: {a: {}}\nx-gameday: {operations: {ca: 'a:/x'}}", "no mount of a"),
         ("services: {a: {}}\nx-gameday: {operations: {ca: 'b:/x'}}", "not of the form"),

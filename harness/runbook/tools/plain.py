@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.clock import Clock
 from harness.errors import HarnessError
 from harness.runbook.tools.answer import Answer, refusal
-from harness.sandbox.base import CanKill, Sandbox
+from harness.sandbox.base import CanKill, HasLogs, Sandbox
 
 _SLEEP = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([smhd]?)")
+_AT_ONCE, _LOOK = 0.3, 0.02  # wall seconds in which a server complains, and between looks at its log
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 # Tools that only read, and are run as they are.
@@ -46,10 +48,15 @@ class Sleep:
 @dataclass(frozen=True, slots=True)
 class Nginx:
     """`nginx -s reload` sends the sandbox's nginx the signal that the real one would. `service` is what the unit
-    `nginx` stands for, empty where there is none."""
+    `nginx` stands for, empty where there is none.
+
+    The real one reads the configuration itself first, and fails where it is wrong. Here the server reads it, and goes
+    on with the old one; what its log says of that at once is said to the caller.
+    """
 
     sandbox: Sandbox
     service: str
+    clock: Clock
 
     def answer(self, arguments: Sequence[str]) -> Answer:
         if list(arguments) != ["-s", "reload"]:
@@ -57,10 +64,25 @@ class Nginx:
         if not self.service or not isinstance(self.sandbox, CanKill):
             return refusal("nginx", "this sandbox has no nginx that could be told to reload")
         try:
+            said_before = len(self._log())
             self.sandbox.kill(self.service, signal.SIGHUP)
+            complaint = self._complaint(said_before)
         except HarnessError as problem:
             return Answer(err=f"nginx: [error] {problem}\n", status=1)
-        return Answer()
+        return Answer(err=f"nginx: {complaint}\n", status=1) if complaint else Answer()
+
+    def _log(self) -> str:
+        return self.sandbox.log(self.service) if isinstance(self.sandbox, HasLogs) else ""
+
+    def _complaint(self, after: int) -> str:
+        """What the server says of its new configuration, in its log after so many characters; empty if nothing."""
+        until = self.clock.now() + _AT_ONCE
+        while True:
+            if found := re.search(r"\[emerg\][^\n]*\n", self._log()[after:]):
+                return found[0].rstrip()
+            if self.clock.now() >= until:
+                return ""
+            self.clock.sleep(_LOOK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,76 @@
+"""Kernel: processes as the kernel has them, whatever they or the sandbox say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import count, islice
+from pathlib import Path
+
+import psutil
+
+from harness.errors import SandboxError
+from harness.sandbox.base import Process
+
+
+def count_frozen(processes: Sequence[Process]) -> int:
+    """How many of them are stopped by SIGSTOP; one that is gone or not ours to see does not count."""
+    return sum(_state(process.pid) == psutil.STATUS_STOPPED for process in processes)
+
+
+def _state(pid: int) -> str:
+    try:
+        return psutil.Process(pid).status()
+    except psutil.Error:
+        return ""
+
+
+def freeze(pid: int) -> None:
+    """Stop one process, as SIGSTOP does. Raises SandboxError."""
+    try:
+        psutil.Process(pid).suspend()
+    except psutil.Error as cause:
+        raise SandboxError(f"process {pid} can't be stopped: {cause}") from cause
+
+
+def same_limit(processes: Sequence[Process]) -> bool:
+    """Whether all of them may hold the same number of files open; False where it can't be told."""
+    try:
+        return len({psutil.Process(process.pid).rlimit(psutil.RLIMIT_NOFILE)[0] for process in processes}) == 1
+    except (psutil.Error, AttributeError):  # gone, not ours to see, or a system without prlimit(2)
+        return False
+
+
+def descriptors(pid: int) -> frozenset[int]:
+    """The numbers of its open files and sockets (proc(5), so on Linux only); none where it is gone. Raises
+    SandboxError."""
+    try:
+        return frozenset(int(number) for number in os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - names are enough
+    except (FileNotFoundError, ProcessLookupError) as cause:
+        if Path("/proc/self/fd").is_dir():
+            return frozenset()
+        raise SandboxError("this system does not show a process's open files") from cause
+    except OSError as cause:
+        raise SandboxError(f"the open files of process {pid} can't be read: {cause.strerror}") from cause
+
+
+def room_below(limit: int, held: frozenset[int]) -> int:
+    """How many more descriptors a process can open that holds those numbers: `limit` is one above the highest number
+    that may be given out (getrlimit(2)), and what is open above it takes no room."""
+    return limit - sum(number < limit for number in held)
+
+
+def limit_that_leaves(spare: int, held: frozenset[int]) -> int:
+    """The limit that leaves room for `spare` more; where that is negative, as much lower than the one that leaves
+    none."""
+    free = (number for number in count() if number not in held)
+    return next(islice(free, max(0, spare), None)) + min(0, spare)
+
+
+def established(pid: int, port: int) -> int:
+    """How many connections of process `pid` to `port` somewhere are open at both ends. Raises SandboxError."""
+    try:
+        found = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error as cause:
+        raise SandboxError(f"the connections of process {pid} can't be read: {cause}") from cause
+    return sum(one.status == psutil.CONN_ESTABLISHED and one.raddr[1:] == (port,) for one in found)

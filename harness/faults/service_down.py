@@ -1,0 +1,89 @@
+"""Service down: all processes of one service are killed, or frozen so that its port is taken and nobody answers."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from harness.errors import HarnessError, HealFailed, InjectFailed
+from harness.faults.kernel import count_frozen
+from harness.faults.look import addresses_of, call, not_running, speaks, unseen
+from harness.faults.wait import START, becomes
+from harness.model.record import Receipt
+from harness.sandbox.base import CanKill, CanRestart, HasProcesses, Sandbox
+
+
+class Killable(Sandbox, CanKill, CanRestart, HasProcesses, Protocol):
+    """What this fault asks of a sandbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDown:
+    """`killed`: SIGKILL to every process of `service`, and its restart policy does not bring it back. `frozen`: SIGSTOP
+    to every process: connections are taken, and nothing is ever answered.
+
+    Whoever starts or restarts the service ends either of them.
+    """
+
+    service: str
+    how: Literal["killed", "frozen"] = "killed"
+    kind: Literal["service-down"] = "service-down"
+    needs: ClassVar[tuple[type, ...]] = (Sandbox, CanKill, CanRestart, HasProcesses)
+    curable: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.how}"
+
+    def problems(self, sandbox: Killable) -> Sequence[str]:
+        found = not_running(sandbox, self.service)
+        if self.how not in {"killed", "frozen"}:
+            found.append(f"how={self.how!r} is not one of killed, frozen")
+        elif not found and self.how == "frozen" and not any(map(speaks, addresses_of(sandbox, self.service))):
+            found.append(f"{self.service} speaks no protocol in which it could be seen to be silent (http, redis)")
+        return found
+
+    def inject(self, sandbox: Killable) -> None:
+        number = signal.SIGKILL if self.how == "killed" else signal.SIGSTOP
+        try:
+            sandbox.kill(self.service, number, stay_down=self.how == "killed")
+        except HarnessError as cause:
+            raise InjectFailed(f"{self}: the signal could not be sent", hint=str(cause)) from cause
+        if not becomes(lambda: self._has_hit(sandbox), within=START):  # a signal takes a moment
+            raise InjectFailed(f"{self}: not all of its processes took the signal")
+
+    def heal(self, sandbox: Killable) -> None:
+        with suppress(HarnessError):  # it may be gone; whether it is well again is seen next
+            sandbox.kill(self.service, signal.SIGCONT)
+        try:
+            sandbox.start(self.service)  # one that runs is only waited for
+        except HarnessError as cause:
+            raise HealFailed(f"{self}: it is not back: {cause}", hint="gameday rollback ends the sandbox") from cause
+
+    def receipt(self, sandbox: Killable, at: float) -> Receipt:
+        """Every port is called, and its processes are counted: how many there are, how many of them are stopped."""
+        try:
+            met = call(sandbox, self.service)
+            processes = sandbox.processes(self.service)
+        except HarnessError as cause:
+            return unseen(self, at, cause)
+        frozen = count_frozen(processes)
+        hit = not processes if self.how == "killed" else 0 < frozen == len(processes)
+        down = hit and met.all("refused" if self.how == "killed" else "silent")
+        up = met.all("answered") and bool(processes) and not frozen
+        measured = f"{met}; processes: {len(processes)}, frozen: {frozen}"
+        details = {"processes": len(processes), "frozen": frozen}
+        in_force = True if down else False if up else None
+        return Receipt(at=at, in_force=in_force, intended=str(self), measured=measured, details=details)
+
+    def traffic(self, sandbox: Killable) -> int | None:
+        return None
+
+    def flush(self, sandbox: Killable) -> None:
+        pass
+
+    def _has_hit(self, sandbox: Killable) -> bool:
+        processes = sandbox.processes(self.service)
+        return not processes if self.how == "killed" else count_frozen(processes) == len(processes)

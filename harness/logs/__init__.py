@@ -1,0 +1,1 @@
+"""Logs: what services wrote and when, and the claims made of it."""
