@@ -1,0 +1,44 @@
+"""Connections run out: towards a slow upstream, and from clients that say nothing."""
+
+from datetime import timedelta
+
+from harness import Alert, Arrivals, Logs, Run, Slo, minutes, percent, seconds
+from harness.faults import IdleConnections, UpstreamOutage
+
+SPIKE = Alert("HTTP503ErrorSpike", severity="critical", job="generation-service")
+DOWN = Alert("CriticalServiceDown")
+RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
+USUAL = Arrivals.constant(per_second=60)
+
+
+def test_slow_upstream_fills_the_pool(run: Run) -> None:
+    """When OpenAI is slow, calls hold every place of the outbound pool; we are paged, and a larger pool brings users
+    back while OpenAI is still slow, without a restart."""
+    with run.load(USUAL):
+        calm = run.observe("calm", minutes(2))
+        with run.fault(UpstreamOutage("openai", how="slow", delay=timedelta(seconds=1.2))) as slow:
+            run.wait_for(SPIKE.firing, at_most=minutes(16))
+            response = run.mitigate("connection-pool-resize")
+            run.observe("with a larger pool", minutes(8))
+        run.wait_for(SPIKE.quiet, at_most=minutes(10))
+        after = run.observe("back to normal", minutes(6))
+    run.verify(
+        SPIKE.fires(within=minutes(15), of=slow.start),
+        SPIKE.delivered(),
+        Logs("generation").lacks("Connection pool exhausted", during=calm),
+        Logs("generation").shows("Connection pool exhausted", during=slow),
+        RECOVERED.within(minutes(5), of=response.end, by=slow.end),
+        RECOVERED.during(after),
+        SPIKE.resolves(within=minutes(6), of=slow.end),
+    )
+
+
+def test_idle_clients(run: Run) -> None:
+    """Clients that hold a thousand connections and say nothing keep nobody else from being served, and page nobody."""
+    with run.load(USUAL), run.fault(IdleConnections("generation", 8002, count=1000)):
+        crowded = run.observe("a crowd that says nothing", minutes(6))
+    run.verify(
+        RECOVERED.during(crowded),
+        SPIKE.stays_quiet(during=crowded),
+        DOWN.stays_quiet(during=crowded),
+    )

@@ -1,0 +1,76 @@
+"""The generation service runs out of CPU or memory: by its own jobs, and by a neighbour."""
+
+import json
+
+from harness import Alert, Arrivals, Run, Slo, minutes, percent, seconds
+from harness.faults import Answered, Cpu, CpuNeighbour, HeavyRequests
+
+SPIKE = Alert("HTTP503ErrorSpike", severity="critical", job="generation-service")
+SLOW = Alert("SlowAnswers", job="generation-service")
+MEMORY = Alert("MemoryNearLimit", job="generation-service")
+RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
+USUAL = Arrivals.constant(per_second=60)
+JSON = {"Content-Type": "application/json"}
+DOCUMENT = json.dumps({"query": "a lighthouse in winter", "pages": 1400})
+
+
+def test_cpu_used_up_by_heavy_jobs(run: Run) -> None:
+    """When large documents take the workers' CPU, users wait; fewer jobs at once bring them back while the
+    documents still come."""
+    jobs = HeavyRequests(
+        "generation", 8002, "/api/rag/documents", at_once=12, until=Cpu(1.5), headers=JSON, body=DOCUMENT
+    )
+    with run.load(USUAL):
+        calm = run.observe("calm", minutes(2))
+        with run.fault(jobs) as busy:
+            run.wait_for(SLOW.firing, at_most=minutes(10))
+            response = run.mitigate("rag-limits")
+            better = run.observe("with fewer jobs", minutes(6))
+        run.wait_for(SLOW.quiet, at_most=minutes(10))
+        run.restore("rag-limits")
+        after = run.observe("back to normal", minutes(6))
+    run.verify(
+        SLOW.fires(within=minutes(8), of=busy.start),
+        RECOVERED.during(better),
+        RECOVERED.within(minutes(5), of=response.end, by=busy.end),
+        RECOVERED.during(after),
+        SLOW.resolves(within=minutes(6), of=busy.end),
+    )
+
+
+def test_cpu_taken_by_a_neighbour(run: Run) -> None:
+    """When a neighbour burns the core that the service runs on, users wait until the neighbour is gone."""
+    with run.load(USUAL):
+        with run.fault(CpuNeighbour("generation", burners=8)) as busy:
+            run.wait_for(SLOW.firing, at_most=minutes(10))
+            hit = run.observe("beside the neighbour", minutes(3))
+        run.wait_for(SLOW.quiet, at_most=minutes(10))
+        after = run.observe("back to normal", minutes(6))
+    run.verify(
+        SLOW.fires(within=minutes(8), of=busy.start),
+        RECOVERED.within(minutes(5), of=busy.end),
+        RECOVERED.during(after),
+        SLOW.resolves(within=minutes(8), of=busy.end),
+    )
+
+
+def test_memory_held_by_heavy_jobs(run: Run) -> None:
+    """When documents that jobs hold push the service to its memory limit, a worker is killed; pausing such jobs
+    gives the memory back."""
+    jobs = HeavyRequests(
+        "generation", 8002, "/api/rag/documents", at_once=60, until=Answered(), headers=JSON, body=DOCUMENT
+    )
+    with run.load(USUAL):
+        with run.fault(jobs) as full:
+            run.wait_for(MEMORY.firing, at_most=minutes(10))
+            response = run.mitigate("pause-heavy")
+            better = run.observe("with heavy jobs paused", minutes(6))
+        run.wait_for(MEMORY.quiet, at_most=minutes(10))
+        after = run.observe("back to normal", minutes(6))
+    run.verify(
+        MEMORY.fires(within=minutes(8), of=full.start),
+        RECOVERED.during(better),
+        RECOVERED.within(minutes(5), of=response.end, by=full.end),
+        RECOVERED.during(after),
+        MEMORY.resolves(within=minutes(6), of=response.end),
+    )
