@@ -21,7 +21,7 @@ def test_slow_upstream_fills_the_pool(run: Run) -> None:
             response = run.mitigate("connection-pool-resize")
             run.observe("with a larger pool", minutes(8))
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
-        after = run.observe("back to normal", minutes(6))
+        after = run.observe("back to normal", minutes(5.5))
     run.verify(
         SPIKE.fires(within=minutes(15), of=slow.start),
         SPIKE.delivered(),
@@ -36,7 +36,7 @@ def test_slow_upstream_fills_the_pool(run: Run) -> None:
 def test_idle_clients(run: Run) -> None:
     """Clients that hold a thousand connections and say nothing keep nobody else from being served, and page nobody."""
     with run.load(USUAL), run.fault(IdleConnections("generation", 8002, count=1000)):
-        crowded = run.observe("a crowd that says nothing", minutes(6))
+        crowded = run.observe("a crowd that says nothing", minutes(5.5))
     run.verify(
         RECOVERED.during(crowded),
         SPIKE.stays_quiet(during=crowded),

@@ -19,7 +19,7 @@ def test_redis_frozen(run: Run) -> None:
     with run.load(USUAL):
         with run.fault(ServiceDown("redis", how="frozen")) as outage:
             run.wait_for(CACHE.firing, at_most=minutes(8))
-            without = run.observe("without the cache", minutes(6))
+            without = run.observe("without the cache", minutes(5.5))
         run.wait_for(CACHE.quiet, at_most=minutes(8))
     run.verify(
         CACHE.fires(within=minutes(6), of=outage.start),
@@ -34,8 +34,8 @@ def test_redis_at_maxclients(run: Run) -> None:
     """When idle clients hold all places of Redis, scripts are still written, and nobody is paged."""
     with run.load(USUAL):
         with run.fault(IdleConnections("redis", 6379, count=200)):
-            crowded = run.observe("no place at Redis", minutes(6))
-        after = run.observe("places again", minutes(6))
+            crowded = run.observe("no place at Redis", minutes(5.5))
+        after = run.observe("places again", minutes(5.5))
     run.verify(
         RECOVERED.during(crowded, after),
         SPIKE.stays_quiet(during=crowded),
@@ -51,7 +51,7 @@ def test_chromadb_killed(run: Run) -> None:
             run.wait_for(SEARCH.firing, at_most=minutes(8))
             without = run.observe("without documents", minutes(3))
         run.wait_for(SEARCH.quiet, at_most=minutes(8))
-        after = run.observe("documents again", minutes(6))
+        after = run.observe("documents again", minutes(5.5))
     run.verify(
         SEARCH.fires(within=minutes(6), of=outage.start),
         SPIKE.stays_quiet(during=without),
@@ -66,8 +66,8 @@ def test_slow_network_to_generation(run: Run) -> None:
     as the service itself is well."""
     with run.load(USUAL):
         with run.fault(UpstreamOutage("generation", how="slow", delay=timedelta(seconds=3))) as slow:
-            hit = run.observe("answers come late", minutes(6))
-        after = run.observe("in time again", minutes(6))
+            hit = run.observe("answers come late", minutes(5.5))
+        after = run.observe("in time again", minutes(5.5))
     run.verify(
         SPIKE.stays_quiet(during=hit),
         DOWN.does_not_fire(during=hit),

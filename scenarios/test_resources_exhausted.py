@@ -3,7 +3,7 @@
 import json
 
 from harness import Alert, Arrivals, Run, Slo, minutes, percent, seconds
-from harness.faults import Answered, Cpu, CpuNeighbour, HeavyRequests
+from harness.faults import Cpu, CpuNeighbour, HeavyRequests, Memory
 
 SPIKE = Alert("HTTP503ErrorSpike", severity="critical", job="generation-service")
 SLOW = Alert("SlowAnswers", job="generation-service")
@@ -11,30 +11,30 @@ MEMORY = Alert("MemoryNearLimit", job="generation-service")
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
 USUAL = Arrivals.constant(per_second=60)
 JSON = {"Content-Type": "application/json"}
-DOCUMENT = json.dumps({"query": "a lighthouse in winter", "pages": 1400})
+DOCUMENT = json.dumps({"query": "a bakery at night", "pages": 1400})
 
 
 def test_cpu_used_up_by_heavy_jobs(run: Run) -> None:
     """When large documents take the workers' CPU, users wait; fewer jobs at once bring them back while the
     documents still come."""
     jobs = HeavyRequests(
-        "generation", 8002, "/api/rag/documents", at_once=12, until=Cpu(1.5), headers=JSON, body=DOCUMENT
+        "generation", 8002, "/api/rag/documents", at_once=24, until=Cpu(1.5), headers=JSON, body=DOCUMENT
     )
     with run.load(USUAL):
-        calm = run.observe("calm", minutes(2))
+        run.observe("calm", minutes(2))
         with run.fault(jobs) as busy:
             run.wait_for(SLOW.firing, at_most=minutes(10))
             response = run.mitigate("rag-limits")
-            better = run.observe("with fewer jobs", minutes(6))
+            better = run.observe("with fewer jobs", minutes(5.5))
         run.wait_for(SLOW.quiet, at_most=minutes(10))
         run.restore("rag-limits")
-        after = run.observe("back to normal", minutes(6))
+        after = run.observe("back to normal", minutes(5.5))
     run.verify(
         SLOW.fires(within=minutes(8), of=busy.start),
         RECOVERED.during(better),
         RECOVERED.within(minutes(5), of=response.end, by=busy.end),
         RECOVERED.during(after),
-        SLOW.resolves(within=minutes(6), of=busy.end),
+        SLOW.resolves(within=minutes(8), of=busy.end),
     )
 
 
@@ -43,9 +43,9 @@ def test_cpu_taken_by_a_neighbour(run: Run) -> None:
     with run.load(USUAL):
         with run.fault(CpuNeighbour("generation", burners=8)) as busy:
             run.wait_for(SLOW.firing, at_most=minutes(10))
-            hit = run.observe("beside the neighbour", minutes(3))
+            run.observe("beside the neighbour", minutes(3))
         run.wait_for(SLOW.quiet, at_most=minutes(10))
-        after = run.observe("back to normal", minutes(6))
+        after = run.observe("back to normal", minutes(5.5))
     run.verify(
         SLOW.fires(within=minutes(8), of=busy.start),
         RECOVERED.within(minutes(5), of=busy.end),
@@ -55,22 +55,19 @@ def test_cpu_taken_by_a_neighbour(run: Run) -> None:
 
 
 def test_memory_held_by_heavy_jobs(run: Run) -> None:
-    """When documents that jobs hold push the service to its memory limit, a worker is killed; pausing such jobs
-    gives the memory back."""
+    """When documents that jobs hold push the service towards its memory limit, the sandbox's alert tells; pausing
+    such jobs gives the memory back while the documents still come."""
     jobs = HeavyRequests(
-        "generation", 8002, "/api/rag/documents", at_once=60, until=Answered(), headers=JSON, body=DOCUMENT
+        "generation", 8002, "/api/rag/documents", at_once=56, until=Memory(0.7), headers=JSON, body=DOCUMENT
     )
     with run.load(USUAL):
         with run.fault(jobs) as full:
-            run.wait_for(MEMORY.firing, at_most=minutes(10))
+            run.wait_for(MEMORY.firing, at_most=minutes(15))
             response = run.mitigate("pause-heavy")
-            better = run.observe("with heavy jobs paused", minutes(6))
+            run.observe("with heavy jobs paused", minutes(8))
         run.wait_for(MEMORY.quiet, at_most=minutes(10))
-        after = run.observe("back to normal", minutes(6))
     run.verify(
-        MEMORY.fires(within=minutes(8), of=full.start),
-        RECOVERED.during(better),
+        MEMORY.fires(within=minutes(20), of=full.start),
         RECOVERED.within(minutes(5), of=response.end, by=full.end),
-        RECOVERED.during(after),
         MEMORY.resolves(within=minutes(6), of=response.end),
     )

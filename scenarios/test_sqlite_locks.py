@@ -31,7 +31,7 @@ def test_a_long_import_locks_the_database(run: Run) -> None:
             unseen = run.observe("until it counts as long", minutes(28))
             response = run.mitigate("kill-long-queries")
         run.wait_for(LOCKED.quiet, at_most=minutes(8))
-        after = run.observe("back to normal", minutes(6))
+        after = run.observe("back to normal", minutes(5.5))
     run.verify(
         LOCKED.fires(within=minutes(6), of=locked.start),
         SPIKE.stays_quiet(during=unseen),
@@ -45,13 +45,13 @@ def test_a_backup_locks_the_database(run: Run) -> None:
     """When another process, as a backup is one, holds the database, the runbook can't end it, but a read replica
     brings those back who only look."""
     with run.load(USUAL):
-        calm = run.observe("calm", minutes(6))
+        calm = run.observe("calm", minutes(5.5))
         with run.fault(DatabaseLock("project", DATABASE, mode="exclusive")) as locked:
             run.wait_for(LOCKED.firing, at_most=minutes(8))
             response = run.mitigate("read-replica")
-            better = run.observe("on the replica", minutes(6))
+            better = run.observe("on the replica", minutes(5.5))
         run.wait_for(LOCKED.quiet, at_most=minutes(8))
-        after = run.observe("back to normal", minutes(6))
+        after = run.observe("back to normal", minutes(5.5))
     run.verify(
         LOCKED.fires(within=minutes(6), of=locked.start),
         RECOVERED.during(better),

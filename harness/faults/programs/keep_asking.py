@@ -19,7 +19,10 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 
 PATIENCE = 300.0  # seconds for one answer
+# Seconds between two first requests: of connections that come all at once, one worker of several may take them all.
+APART = 0.05
 PAUSE = 0.5  # seconds after a request that was turned away: only work that is taken is worth sending again at once
+LONGEST_PAUSE = 60.0  # however long a Retry-After asks for
 SAID_EVERY = 2.0  # seconds
 
 
@@ -33,6 +36,7 @@ def main() -> int:
     came: Counter[str] = Counter()
     for _ in range(order["at_once"]):
         threading.Thread(target=keep_asking, args=(order, came), daemon=True).start()
+        time.sleep(APART)
     said = ""
     while time.monotonic() < deadline:
         time.sleep(SAID_EVERY)
@@ -47,23 +51,28 @@ def main() -> int:
 def keep_asking(order: dict[str, Any], came: Counter[str]) -> None:
     """Ask again and again, over a connection that is kept while the answers are good; never returns."""
     while True:
+        pause: float | None = None
         with closing(connection_to(order)) as connection:
             try:
-                while ask(connection, order, came):
-                    pass
+                while pause is None:
+                    pause = ask(connection, order, came)
             except (OSError, HTTPException) as problem:
                 came[type(problem).__name__] += 1
-        time.sleep(PAUSE)
+        time.sleep(pause or PAUSE)
 
 
-def ask(connection: HTTPConnection, order: dict[str, Any], came: Counter[str]) -> bool:
-    """Ask once; whether the work was taken. Raises OSError, HTTPException."""
+def ask(connection: HTTPConnection, order: dict[str, Any], came: Counter[str]) -> float | None:
+    """Ask once; None where the work was taken, else how long (seconds) to wait, as the answer asks for: refusals that
+    come back at once would be a flood of their own. Raises OSError, HTTPException."""
     connection.request(order["method"], order["path"], order["body"].encode() or None, order["headers"])
     answer = connection.getresponse()
     while answer.read(65536):
         pass
     came[f"status {answer.status}"] += 1
-    return 200 <= answer.status < 300
+    if 200 <= answer.status < 300:
+        return None
+    asked = answer.headers.get("Retry-After", "")
+    return min(float(asked), LONGEST_PAUSE) if asked.isascii() and asked.isdigit() else PAUSE
 
 
 def connection_to(order: dict[str, Any]) -> HTTPConnection:
