@@ -8,7 +8,7 @@ SCALE ?= 60
 COUNT ?= 20
 FUZZ ?= 10000
 ARGS ?=
-ANY = setup drill test unit check torture fuzz bench lock clean help
+ANY = setup drill scenarios test unit check table torture fuzz bench lock clean help
 .PHONY: $(ANY)
 
 help:  ## list the targets
@@ -19,11 +19,20 @@ setup:  ## install packages into .venv and servers into the cache folder (under 
 	@scripts/set-up
 
 # Nothing but runs/ is written into the source tree.
-drill: setup  ## set-up, sandbox, all scenarios, report (SCALE=60: one second stands for one runbook minute)
-	@PYTHONDONTWRITEBYTECODE=1 .venv/bin/pytest -p no:cacheprovider scenarios/ --time-scale $(SCALE) $(ARGS)
+PYTEST_RUN = PYTHONDONTWRITEBYTECODE=1 .venv/bin/pytest -p no:cacheprovider
+drill: setup  ## set-up, sandbox, the outage and a calm day, report (SCALE=60: one second stands for one runbook minute)
+	@$(PYTEST_RUN) scenarios/test_llm_outage.py scenarios/test_quiet_when_healthy.py --time-scale $(SCALE) $(ARGS)
 
+scenarios: setup  ## all scenarios: every root cause and every alert
+	@$(PYTEST_RUN) scenarios/ --time-scale $(SCALE) $(ARGS)
+
+# Whole runs are measurements, so they come one after the other; all else shares the machine.
 test: setup  ## all tests, those with real servers included
-	@.venv/bin/pytest $(ARGS)
+	@.venv/bin/pytest -n 4 --dist worksteal --ignore tests/whole $(ARGS)
+	@.venv/bin/pytest -m "not table" tests/whole $(ARGS)
+
+table: setup  ## every scenario under every sabotage and every control; hours (ARGS='-k "no_claim_is_vacuous"')
+	@.venv/bin/pytest tests/whole/test_every_scenario.py $(ARGS)
 
 unit: setup  ## the tests without servers; at most a minute
 	@.venv/bin/pytest -m "not integration and not sabotage" $(ARGS)

@@ -63,11 +63,10 @@ def test_generation_crash_loop(run: Run) -> None:
 
 def test_one_worker_frozen(run: Run) -> None:
     """When one of four workers is frozen, what it has taken hangs and nobody is paged; a restart brings all back."""
-    with run.load(USUAL):
-        with run.fault(WorkerFrozen("generation")) as frozen:
-            unseen = run.observe("three of four workers", minutes(5.5))
-            response = run.mitigate("restart-generation")
-            run.observe("after the restart", minutes(5.5))
+    with run.load(USUAL), run.fault(WorkerFrozen("generation")) as frozen:
+        unseen = run.observe("three of four workers", minutes(5.5))
+        response = run.mitigate("restart-generation")
+        run.observe("after the restart", minutes(5.5))
     run.verify(
         SPIKE.stays_quiet(during=unseen),
         RECOVERED.within(minutes(5), of=response.end, by=frozen.end),

@@ -81,11 +81,13 @@ def test_brief_outage_pages_late(run: Run) -> None:
     with run.load(USUAL):
         with run.fault(UpstreamOutage("openai")) as blip:
             run.observe("away", minutes(3))
-        run.wait_for(SPIKE.firing, at_most=minutes(5.5))
+        run.wait_for(SPIKE.firing, at_most=minutes(6))
+        after = run.observe("well again", minutes(5.5))
         run.wait_for(SPIKE.quiet, at_most=minutes(8))
     run.verify(
         SPIKE.fires(within=minutes(8), of=blip.start),
         RECOVERED.within(minutes(5), of=blip.end),
+        RECOVERED.during(after),
         SPIKE.resolves(within=minutes(8), of=blip.end),
     )
 

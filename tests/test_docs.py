@@ -81,10 +81,11 @@ THE_SHOP = Elsewhere(f"{__name__}::test_the_stack_of_the_how_to_is_understood", 
 CONTROLS = "tests.whole.test_controls"
 
 COMMANDS: Mapping[str, Here | Elsewhere] = {
-    "make drill": Elsewhere("CI", "all scenarios on real sandboxes: minutes"),
+    "make drill": Elsewhere("CI", "two scenarios on real sandboxes: minutes"),
     "make test": Elsewhere("CI", "runs this very test"),
     "make bench": Elsewhere("tests.test_bench::test_the_quick_ones_measure", "the whole of it takes minutes"),
-    ".venv/bin/pytest scenarios/": Elsewhere("CI make drill", "is what `make drill` calls"),
+    ".venv/bin/pytest scenarios/": Elsewhere("CI make scenarios", "is what `make scenarios` calls"),
+    ".venv/bin/gameday matrix": Here(0, "Root causes and alerts"),
     ".venv/bin/gameday doctor": Here(0, "this machine can run"),
     ".venv/bin/gameday list": Here(0, "last verdict: PASS"),
     ".venv/bin/gameday judge runs/llm_outage/latest": Here(0, "PASS llm_outage"),

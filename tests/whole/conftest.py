@@ -48,8 +48,8 @@ def only_sandbox() -> ProcessSandbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
-    """One run of the shipped LLM outage."""
+class Told:
+    """One run of a shipped scenario."""
 
     judgement: Judgement
     folder: Path
@@ -59,7 +59,9 @@ class Outage:
         return [verdict.outcome.value for verdict in self.judgement.verdicts if part in verdict.claim]
 
 
-RunOutage = Callable[..., Outage]
+Story = Callable[[Run], None]
+RunStory = Callable[..., Told]
+RunOutage = Callable[..., Told]
 
 
 @pytest.fixture
@@ -71,22 +73,27 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def run_outage(tmp_path: Path, state: Path) -> RunOutage:
-    """Run the shipped scenario to its judgement; nothing may stay of its sandbox."""
+def run_story(tmp_path: Path, state: Path) -> RunStory:
+    """Run a shipped scenario to its judgement; nothing may stay of its sandbox."""
 
-    def run(saboteur: Saboteur, control: Control = Control.NONE) -> Outage:
+    def run(story: Story, saboteur: Saboteur, control: Control = Control.NONE) -> Told:
         settings = Settings(compose=ROOT / "docker-compose.yml", runs=tmp_path / "runs", control=control)
-        scenario = Scenario(name="llm_outage", hypothesis="see the scenario")
+        scenario = Scenario(name=story.__name__.removeprefix("test_"), hypothesis="see the scenario")
         with open_run(settings, scenario, saboteur) as live:
-            judgement = _tell(live)
+            with suppress(NotProven):
+                story(live)
+            assert live.judgement is not None
         assert not list(state.iterdir()), "something of the sandbox is left"
-        return Outage(judgement, live.folder)
+        return Told(live.judgement, live.folder)
 
     return run
 
 
-def _tell(live: Run) -> Judgement:
-    with suppress(NotProven):
-        llm_outage.test_llm_outage(live)
-    assert live.judgement is not None
-    return live.judgement
+@pytest.fixture
+def run_outage(run_story: RunStory) -> RunOutage:
+    """Run the LLM outage."""
+
+    def run(saboteur: Saboteur, control: Control = Control.NONE) -> Told:
+        return run_story(llm_outage.test_llm_outage, saboteur, control)
+
+    return run

@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Callable
 
-import httpx
 import pytest
 
 from harness.sandbox.processes import ProcessSandbox
 from tests.whole.conftest import RunOutage, Saboteur
+from tests.whole.strikes import Strike, delete_the_rules, kill, kill_the_load, lead_astray
 
 pytestmark = [pytest.mark.integration, pytest.mark.sabotage, pytest.mark.timeout(150)]
-
-Strike = Callable[[ProcessSandbox], None]
-
-
-def kill(service: str, number: int = signal.SIGKILL) -> Strike:
-    return lambda sandbox: sandbox.kill(service, number)
-
-
-def delete_the_rule(sandbox: ProcessSandbox) -> None:
-    rules = sandbox.path("prometheus", "/etc/prometheus/rules.yml")
-    rules.write_text("groups: []\n")
-    reload(sandbox)
-
-
-def stop_scraping(sandbox: ProcessSandbox) -> None:
-    config = sandbox.path("prometheus", "/etc/prometheus/prometheus.yml")
-    text = config.read_text()
-    generation = str(sandbox.address("generation", 8002))
-    assert generation in text
-    config.write_text(text.replace(generation, str(sandbox.address("frontend", 3000))))
-    reload(sandbox)
-
-
-def reload(sandbox: ProcessSandbox) -> None:
-    httpx.post(f"{sandbox.address('prometheus', 9090).url}/-/reload", timeout=5).raise_for_status()
-
-
-def kill_the_load(sandbox: ProcessSandbox) -> None:
-    os.kill(sandbox.spawned("load-load").pid, signal.SIGKILL)
 
 
 def take_the_fault_out(sandbox: ProcessSandbox) -> None:
@@ -63,9 +32,9 @@ BEFORE, INSIDE = ("observe.began", "calm"), ("fault.injected", "")
         pytest.param(INSIDE, kill("prometheus", signal.SIGSTOP), {"UNKNOWN"}, id="prometheus frozen"),
         pytest.param(INSIDE, kill("alertmanager"), {"FAIL", "UNKNOWN"}, id="alertmanager killed"),
         pytest.param(INSIDE, kill("receiver"), {"FAIL", "UNKNOWN"}, id="receiver killed"),
-        pytest.param(BEFORE, delete_the_rule, {"FAIL"}, id="rule deleted"),
-        pytest.param(BEFORE, stop_scraping, {"UNKNOWN"}, id="target not scraped"),
-        pytest.param(INSIDE, stop_scraping, {"UNKNOWN"}, id="target dropped in mid-fault"),
+        pytest.param(BEFORE, delete_the_rules, {"FAIL"}, id="rule deleted"),
+        pytest.param(BEFORE, lead_astray, {"UNKNOWN"}, id="target not scraped"),
+        pytest.param(INSIDE, lead_astray, {"UNKNOWN"}, id="target dropped in mid-fault"),
         pytest.param(INSIDE, kill_the_load, {"UNKNOWN"}, id="load killed"),
         pytest.param(INSIDE, take_the_fault_out, {"INVALID"}, id="fault taken out"),
         pytest.param(BEFORE, lead_past_the_proxy, {"INVALID"}, id="proxy by-passed"),
