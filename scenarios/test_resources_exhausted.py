@@ -39,18 +39,16 @@ def test_cpu_used_up_by_heavy_jobs(run: Run) -> None:
 
 
 def test_cpu_taken_by_a_neighbour(run: Run) -> None:
-    """When a neighbour burns the core that the service runs on, users wait until the neighbour is gone."""
+    """When a neighbour burns the core that the service runs on, users wait until the neighbour is gone; the runbook
+    has no line against it."""
+    # No claim about an alert: what shows the metrics starves as well, and how many scrapes it misses depends on the time
+    # scale, as their timeout does and the starving does not (docs/decisions/0019).
     with run.load(USUAL):
         with run.fault(CpuNeighbour("generation", burners=8)) as busy:
-            run.wait_for(SLOW.firing, at_most=minutes(10))
-            run.observe("beside the neighbour", minutes(3))
-        run.wait_for(SLOW.quiet, at_most=minutes(10))
-        after = run.observe("back to normal", minutes(5.5))
+            run.observe("beside the neighbour", minutes(6))
+        run.observe("back to normal", minutes(10))
     run.verify(
-        SLOW.fires(within=minutes(8), of=busy.start),
         RECOVERED.within(minutes(5), of=busy.end),
-        RECOVERED.during(after),
-        SLOW.resolves(within=minutes(8), of=busy.end),
     )
 
 
