@@ -41,8 +41,8 @@ def test_cpu_used_up_by_heavy_jobs(run: Run) -> None:
 def test_cpu_taken_by_a_neighbour(run: Run) -> None:
     """When a neighbour burns the core that the service runs on, users wait until the neighbour is gone; the runbook
     has no line against it."""
-    # No claim about an alert: what shows the metrics starves as well, and how many scrapes it misses depends on the time
-    # scale, as their timeout does and the starving does not (docs/decisions/0019).
+    # No claim about an alert: what shows the metrics starves as well, and how many scrapes it misses depends on the
+    # time scale, as their timeout does and the starving does not (docs/decisions/0019).
     with run.load(USUAL):
         with run.fault(CpuNeighbour("generation", burners=8)) as busy:
             run.observe("beside the neighbour", minutes(6))
