@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,9 @@ from harness.sandbox.topology import read_topology
 
 
 def main() -> None:
+    # As at a terminal: tests that were started in the background may have handed us these signals ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     compose, logs = Path(sys.argv[1]), Path(sys.argv[2])
     print("begun", flush=True)  # noqa: T201 - what its parent waits for
     with open_sandbox(read_topology(compose, {}), parts={}, render={}, logs=logs) as sandbox:
