@@ -28,8 +28,8 @@ scenarios: setup  ## all scenarios: every root cause and every alert
 
 # Whole runs are measurements, so they come one after the other; all else shares the machine.
 test: setup  ## all tests, those with real servers included
-	@.venv/bin/pytest -n 4 --dist worksteal --ignore tests/whole $(ARGS)
-	@.venv/bin/pytest -m "not table" tests/whole $(ARGS)
+	@.venv/bin/pytest -n 4 --dist worksteal -m "not alone" $(ARGS)
+	@.venv/bin/pytest -m "alone and not table" $(ARGS)
 
 table: setup  ## every scenario under every sabotage and every control; hours (ARGS='-k "no_claim_is_vacuous"')
 	@.venv/bin/pytest tests/whole/test_every_scenario.py $(ARGS)

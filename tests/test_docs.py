@@ -283,6 +283,7 @@ def test_breaking_something_by_hand(folder: Path, state: Path) -> None:
     assert not list(state.iterdir()), "something of the sandbox is left"
 
 
+@pytest.mark.alone
 @pytest.mark.integration
 @pytest.mark.timeout(150)
 def test_a_scenario_runs_as_documented(folder: Path, state: Path, tmp_path: Path) -> None:

@@ -371,6 +371,7 @@ def test_our_users_take_a_quick_wrong_answer_for_a_failure(driver: Drive) -> Non
     assert names["POST /api/generation/scripts"] == pytest.approx(88, abs=10)
 
 
+@pytest.mark.alone
 def test_our_users_run_with_plain_locust(tmp_path: Path, server: Server) -> None:
     """The same file, Locust's own command, nothing of ours in between."""
     done = subprocess.run(

@@ -13,7 +13,7 @@ import pytest
 from harness import Control
 from tests.whole.conftest import ROOT, RunOutage, Saboteur
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(150)]
 NOBODY = ("nothing", "", lambda sandbox: None)
 
 

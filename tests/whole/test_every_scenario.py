@@ -21,7 +21,7 @@ from harness.sandbox.processes import ProcessSandbox
 from tests.whole.conftest import ROOT, RunStory, Saboteur, Story
 from tests.whole.strikes import delete_the_rules, kill, kill_the_load, stop_scraping
 
-pytestmark = [pytest.mark.integration, pytest.mark.sabotage, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.sabotage, pytest.mark.timeout(180)]
 NOBODY = ("nothing", "", lambda sandbox: None)
 
 

@@ -13,7 +13,7 @@ from harness.session import open_run
 from harness.settings import Settings
 from tests.whole.conftest import ROOT, Saboteur
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(60)]
 
 
 def test_a_wrong_token_is_found_before_the_run(tmp_path: Path, state: Path) -> None:

@@ -10,7 +10,7 @@ from harness.sandbox.processes import ProcessSandbox
 from tests.whole.conftest import RunOutage, Saboteur
 from tests.whole.strikes import Strike, delete_the_rules, kill, kill_the_load, lead_astray
 
-pytestmark = [pytest.mark.integration, pytest.mark.sabotage, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.sabotage, pytest.mark.timeout(150)]
 
 
 def take_the_fault_out(sandbox: ProcessSandbox) -> None:
