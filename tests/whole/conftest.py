@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from harness import Control, NotProven
+from harness import Control, HarnessError, NotProven
 from harness.model.judgement import Judgement
 from harness.model.record import Scenario
 from harness.model.timeline import Event
@@ -80,8 +80,11 @@ def run_story(tmp_path: Path, state: Path) -> RunStory:
         settings = Settings(compose=ROOT / "docker-compose.yml", runs=tmp_path / "runs", control=control)
         scenario = Scenario(name=story.__name__.removeprefix("test_"), hypothesis="see the scenario")
         with open_run(settings, scenario, saboteur) as live:
-            with suppress(NotProven):
-                story(live)
+            try:
+                with suppress(NotProven):
+                    story(live)
+            except HarnessError as problem:  # as the pytest plugin does: what breaks off is judged, and is an ERROR
+                live.conclude(checks=live.claimed, error=str(problem))
             assert live.judgement is not None
         assert not list(state.iterdir()), "something of the sandbox is left"
         return Told(live.judgement, live.folder)
