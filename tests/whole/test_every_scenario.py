@@ -1,7 +1,7 @@
 """Every scenario: each way to spoil it, and each control, once for all of them.
 
-A table of scenarios and of what is done to them. `make test` takes one cell of each row and of each column, `make
-table` all of it, which takes hours.
+A table of scenarios and of what is done to them. `make test` takes one cell of every other row (tests/whole/
+test_sabotage.py has the rows for one scenario), `make table` all of it, which takes hours.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ FAULTLESS = {"quiet_when_healthy", "rolling_restart", "healthy_limit"}
 
 
 def cells(rows: list[str]) -> list[object]:
-    """The whole table; what lies off the diagonal is marked."""
+    """The whole table; all but a few cells are marked."""
     found: list[object] = []
     for (at, row), (column, name) in product(enumerate(rows), enumerate(STORIES)):
-        diagonal = column == (3 * at + 2) % len(STORIES)
-        found.append(pytest.param(row, name, id=f"{row}, {name}", marks=[] if diagonal else [pytest.mark.table]))
+        taken = at % 2 == 0 and column == (3 * at + 2) % len(STORIES)
+        found.append(pytest.param(row, name, id=f"{row}, {name}", marks=[] if taken else [pytest.mark.table]))
     return found
 
 
