@@ -46,9 +46,9 @@ def test_cpu_taken_by_a_neighbour(run: Run) -> None:
     with run.load(USUAL):
         with run.fault(CpuNeighbour("generation", burners=8)) as busy:
             run.observe("beside the neighbour", minutes(6))
-        run.observe("back to normal", minutes(10))
+        run.observe("back to normal", minutes(14))
     run.verify(
-        RECOVERED.within(minutes(5), of=busy.end),
+        RECOVERED.within(minutes(8), of=busy.end),  # what waits in the workers' queues is answered first
     )
 
 
