@@ -29,7 +29,7 @@ class _Look:
     blind: str
 
 
-_Teller = Callable[[Record, Span, _Look], tuple[Outcome, str]]
+_Absent = Callable[[Record, Span], tuple[Outcome, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +46,7 @@ class LogShows:
         return f'the log of {self.service} shows "{self.text}" during {" and ".join(self.windows)}'
 
     def judge(self, record: Record) -> Verdict:
-        return _judged(record, self.claim, self.service, self.text, self.windows, self._told)
-
-    def _told(self, record: Record, span: Span, look: _Look) -> tuple[Outcome, str]:
-        if look.certain:
-            first = look.certain[0]
-            into = _say(record, _from(first) - span.began)
-            return Outcome.PASS, f"{_count(look.certain)}, the first {into} into it: {first.text}"
-        if look.unsure or look.blind:
-            return Outcome.UNKNOWN, look.blind or "nobody can say whether such a line was written in it or beside it"
-        return Outcome.FAIL, f"no such line; {look.elsewhere or 'none'} at other times"
+        return _judged(record, self, seen=Outcome.PASS, absent=lambda record, span: (Outcome.FAIL, ""))
 
     def red_under(self, record: Record) -> frozenset[Control]:
         """A line in a window that ends after a fault began is there because of it."""
@@ -79,52 +70,53 @@ class LogLacks:
         return f'the log of {self.service} does not show "{self.text}" during {" and ".join(self.windows)}'
 
     def judge(self, record: Record) -> Verdict:
-        return _judged(record, self.claim, self.service, self.text, self.windows, self._told)
+        return _judged(record, self, seen=Outcome.FAIL, absent=self._absent)
 
-    def _told(self, record: Record, span: Span, look: _Look) -> tuple[Outcome, str]:
-        if look.certain:
-            into = _say(record, _from(look.certain[0]) - span.began)
-            return Outcome.FAIL, f"{_count(look.certain)}, the first {into} into it: {look.certain[0].text}"
-        if look.unsure or look.blind:
-            return Outcome.UNKNOWN, look.blind or "nobody can say whether such a line was written in it or beside it"
+    def _absent(self, record: Record, span: Span) -> tuple[Outcome, str]:
         samples = sorted(record.during([span]), key=lambda sample: sample.planned)
         idle = load_problem(record) or coverage_problem(record, samples, span.began, span.ended or record.ended)
         if idle:
             return Outcome.UNKNOWN, f"{idle}, and without users a service has little to write"
-        return Outcome.PASS, f"no such line; {look.elsewhere or 'none'} at other times"
+        return Outcome.PASS, ""
 
     def red_under(self, record: Record) -> frozenset[Control]:
         return frozenset()
 
 
-def _judged(
-    record: Record,
-    claim: str,
-    service: str,
-    text: str,
-    windows: tuple[str, ...],
-    told: _Teller,
-) -> Verdict:
-    """The verdict on a claim about `text` in the log of `service`: that of its worst window, told by `told`."""
-    log = next((log for log in record.logs if log.service == service), None)
-    found = [_during(record, log, text, window, told) for window in windows]
+def _judged(record: Record, check: LogShows | LogLacks, *, seen: Outcome, absent: _Absent) -> Verdict:
+    """The verdict on a claim about a log: that of its worst window. `seen` is the outcome where the line is there,
+    `absent` tells it where it is certain that it is not, and why if that needs saying."""
+    log = next((log for log in record.logs if log.service == check.service), None)
+    found = [_during(record, log, check.text, window, seen, absent) for window in check.windows]
     outcome = worst(one for one, _ in found)
-    resolution = max((line.ended - line.began for line in _lines(log, text) if line.began is not None), default=0.0)
+    resolution = max(
+        (line.ended - line.began for line in _lines(log, check.text) if line.began is not None), default=0.0
+    )
     return Verdict(
-        claim=claim,
+        claim=check.claim,
         outcome=outcome,
         observed=next((said for one, said in found if one is outcome), "no window was named"),
         resolution=f"± {_say(record, resolution)}" if resolution else "",
-        evidence=(f"logs of {service}",),
+        evidence=(f"logs of {check.service}",),
     )
 
 
-def _during(record: Record, log: LogEvidence | None, text: str, window: str, told: _Teller) -> tuple[Outcome, str]:
+def _during(
+    record: Record, log: LogEvidence | None, text: str, window: str, seen: Outcome, absent: _Absent
+) -> tuple[Outcome, str]:
     span = record.window(window)
     if span is None or span.ended is None:
         return Outcome.UNKNOWN, f"{window} never {'began' if span is None else 'ended'}"
-    outcome, said = told(record, span, _look(log, text, span.began, span.ended))
-    return outcome, f"{window}: {said}"
+    look = _look(log, text, span.began, span.ended)
+    if look.certain:
+        first = look.certain[0]
+        into = _say(record, _from(first) - span.began)
+        return seen, f"{window}: {_count(look.certain)}, the first {into} into it: {first.text}"
+    if look.unsure or look.blind:
+        why = look.blind or "nobody can say whether such a line was written in it or beside it"
+        return Outcome.UNKNOWN, f"{window}: {why}"
+    outcome, why = absent(record, span)
+    return outcome, f"{window}: " + (why or f"no such line; {look.elsewhere or 'none'} at other times")
 
 
 def _look(log: LogEvidence | None, text: str, began: float, ended: float) -> _Look:
