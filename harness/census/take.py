@@ -55,23 +55,29 @@ class CensusTaker:
             yield f"state of {service.name}", service.state
 
     def _links(self) -> Iterator[Entry]:
-        for link in self.sandbox.links() if isinstance(self.sandbox, HasLinks) else ():
+        sandbox = self.sandbox
+        for link in sandbox.links() if isinstance(sandbox, HasLinks) else ():
             status = link.status()
             toxics = ", ".join(sorted(str(toxic.get("name")) for toxic in status.toxics)) or "no toxics"
             yield f"link {link.name}", f"{'enabled' if status.enabled else 'disabled'}, {toxics}"
 
     def _processes(self) -> Iterator[Entry]:
-        for service in self._running() if isinstance(self.sandbox, HasProcesses) else ():
-            running = self.sandbox.processes(service)  # type: ignore[attr-defined]  # seen a line above
+        sandbox = self.sandbox
+        if not isinstance(sandbox, HasProcesses):
+            return
+        for service in self._running():
+            running = sandbox.processes(service)
             yield f"processes of {service}", str(len(running))
             held = [process.open_files for process in running if process.open_files is not None]
             if held:
                 yield f"{OPEN_FILES}{service}", str(sum(held))
 
     def _limits(self) -> Iterator[Entry]:
-        for service in self._running() if isinstance(self.sandbox, CanLimit) else ():
-            limits = self.sandbox.limits(service)  # type: ignore[attr-defined]  # seen a line above
-            yield f"limits of {service}", _say(limits)
+        sandbox = self.sandbox
+        if not isinstance(sandbox, CanLimit):
+            return
+        for service in self._running():
+            yield f"limits of {service}", _say(sandbox.limits(service))
 
     def _running(self) -> list[str]:
         return [service.name for service in self.sandbox.services() if service.state in ("ready", "running")]

@@ -14,14 +14,14 @@ from harness.faults.crash_loop import CrashLoop
 from harness.faults.database_lock import DatabaseLock
 from harness.faults.descriptors import Descriptors
 from harness.faults.heavy_requests import HeavyRequests
-from harness.faults.http_probe import HttpProbe
 from harness.faults.idle_connections import IdleConnections
-from harness.faults.pressure import Answered, Cpu, Locked, Memory
 from harness.faults.scrape_gap import ScrapeGap
 from harness.faults.service_down import ServiceDown
 from harness.faults.upstream_misbehaves import UpstreamMisbehaves
 from harness.faults.upstream_outage import UpstreamOutage
 from harness.faults.worker_frozen import WorkerFrozen
+from harness.probes.http_probe import HttpProbe
+from harness.probes.pressure import Answered, Cpu, Locked, Memory
 
 __all__ = [
     "Answered",

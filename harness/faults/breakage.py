@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Literal
 
 from harness.errors import HarnessError
-from harness.faults.probe import Answer, ask
 from harness.model.units import say_duration, seconds
+from harness.probes.probe import Answer, ask
 from harness.sandbox.base import Link
 
 How = Literal["down", "timeout", "reset", "slow"]

@@ -10,11 +10,11 @@ from typing import ClassVar, Literal
 import psutil
 
 from harness.errors import HarnessError, HealFailed, InjectFailed
-from harness.faults.crowding import Crowdable, Crowding
 from harness.faults.look import unseen
 from harness.faults.program import Program
 from harness.model.record import Receipt
 from harness.model.units import seconds
+from harness.probes.crowding import Crowdable, Crowding
 from harness.sandbox.base import CanLimit, CanSpawn, HasProcesses, Limits
 
 SPREADS = seconds(10)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from harness.errors import HarnessError
-from harness.faults.lock_probe import HARM, Refused, is_wal, refused
 from harness.faults.look import unseen
 from harness.faults.program import Program
 from harness.model.record import Receipt
 from harness.model.units import seconds
+from harness.probes.lock_probe import HARM, Refused, is_wal, refused
 from harness.sandbox.base import CanSpawn, HasFiles
 
 Mode = Literal["exclusive", "write", "read"]

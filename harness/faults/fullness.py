@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.errors import SandboxError
-from harness.faults.kernel import descriptors, limit_that_leaves, room_below, same_limit
 from harness.faults.wait import START, becomes
+from harness.probes.kernel import descriptors, limit_that_leaves, room_below, same_limit
 from harness.sandbox.base import CanLimit, HasProcesses
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.faults.in_force import fault_of, receipt_line
+from harness.faults.receipts import fault_of, receipt_line
 from harness.model.record import Record
 from harness.model.verdict import Control, Outcome, Verdict
 

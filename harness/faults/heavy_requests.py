@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from harness.errors import HarnessError, InjectFailed
-from harness.faults.kernel import established
 from harness.faults.look import unseen
-from harness.faults.pressure import Answered, Pressure, Usable
 from harness.faults.program import Program
 from harness.model.record import Receipt
 from harness.model.units import seconds
+from harness.probes.kernel import established
+from harness.probes.pressure import Answered, Pressure, Usable
 from harness.sandbox.base import CanLimit, CanSpawn, HasFiles, HasProcesses, Sandbox
 
 MOST, LARGEST = 200, 64 * 1024  # requests at once; characters of a body

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
 from harness.errors import HarnessError, InjectFailed, UsageError
-from harness.faults.kernel import established
 from harness.faults.look import PATIENCE, unseen
-from harness.faults.probe import ask
 from harness.faults.program import Program
 from harness.model.record import Receipt
 from harness.model.units import seconds
+from harness.probes.kernel import established
+from harness.probes.probe import ask
 from harness.sandbox.base import CanSpawn, Sandbox
 
 MOST, OTHER_FILES = 20_000, 64  # of the kernel's 28 000 outgoing ports to one address; beside the connections

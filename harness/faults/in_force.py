@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from harness.model.record import FaultRecord, Receipt, Record
+from harness.faults.receipts import fault_of, receipt_line, telling, took
+from harness.model.record import FaultRecord, Record
 from harness.model.units import say_duration
 from harness.model.verdict import Control, Outcome, Verdict
 
@@ -33,7 +34,7 @@ class FaultInForce:
         fault = fault_of(record, self.window)
         cure = _cure(fault, record) if fault else float("inf")
         trouble = _trouble(fault, cure) if fault else "no such fault was recorded"
-        evidence = tuple(receipt_line(receipt, fault) for receipt in _telling(fault)) if fault else ()
+        evidence = tuple(receipt_line(receipt, fault) for receipt in telling(fault)) if fault else ()
         if trouble:
             return Verdict(claim=self.claim, outcome=Outcome.INVALID, observed=trouble, evidence=evidence)
         assert fault is not None
@@ -42,10 +43,6 @@ class FaultInForce:
         if ended is not None:
             observed = f"in force until a step ended it, {say_duration(ended.at - cure)} after the first one began"
         return Verdict(claim=self.claim, outcome=Outcome.PASS, observed=observed, evidence=evidence)
-
-
-def fault_of(record: Record, window: str) -> FaultRecord | None:
-    return next((fault for fault in record.faults if fault.window == window), None)
 
 
 def _cure(fault: FaultRecord, record: Record) -> float:
@@ -63,7 +60,7 @@ def _trouble(fault: FaultRecord, cure: float) -> str:
         return fault.problem or "it was never injected"
     if not fault.before or any(receipt.in_force is not False for receipt in fault.before):
         return "it was not whole before the fault: " + (fault.before[-1].measured if fault.before else "no probe")
-    binding = [receipt for receipt in fault.during if receipt.at + _took(receipt) < cure]
+    binding = [receipt for receipt in fault.during if receipt.at + took(receipt) < cure]
     if not binding:
         return "nobody saw it in force"
     lost = next((receipt for receipt in binding if not receipt.in_force), None)
@@ -72,14 +69,10 @@ def _trouble(fault: FaultRecord, cure: float) -> str:
         return f"it {said} {say_duration(lost.at - fault.injected_at)} after its injection: {lost.measured}"
     instants = [fault.injected_at, *(r.at for r in fault.during), fault.healed_at or fault.during[-1].at]
     silence = max(later - earlier for earlier, later in pairwise(instants))
-    slowest = max(map(_took, fault.during))  # a probe of a slow link is itself slow
+    slowest = max(map(took, fault.during))  # a probe of a slow link is itself slow
     if silence > LONGEST_SILENCE + slowest:
         return f"nobody looked at it for {say_duration(silence)}"
     return _unused(fault)
-
-
-def _took(receipt: Receipt) -> float:
-    return float(receipt.details.get("took") or 0)
 
 
 def _unused(fault: FaultRecord) -> str:
@@ -92,15 +85,3 @@ def _unused(fault: FaultRecord) -> str:
             when = "before" if receipt in fault.before else "after"
             return f"no traffic passed there {when} the fault: it is unused or by-passed"
     return ""
-
-
-def _telling(fault: FaultRecord | None) -> list[Receipt]:
-    if fault is None:
-        return []
-    odd = [receipt for receipt in fault.during if not receipt.in_force]
-    return [*fault.before, *fault.during[:1], *odd[:3], *fault.during[-1:], *fault.after[-1:]]
-
-
-def receipt_line(receipt: Receipt, fault: FaultRecord | None) -> str:
-    since = receipt.at - fault.injected_at if fault and fault.injected_at is not None else 0.0
-    return f"{since:+.2f} s: intended {receipt.intended}, measured {receipt.measured}"

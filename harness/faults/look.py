@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.faults.base import Fault
-from harness.faults.probe import Answer, Reply, ask
 from harness.model.record import Receipt
 from harness.model.units import seconds
+from harness.probes.probe import Answer, Reply, ask
 from harness.sandbox.base import Address, Sandbox, ServiceStatus
 
 # A probe's own cost on a busy machine: how long an answer may take.

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from harness.errors import HarnessError, HealFailed, InjectFailed
-from harness.faults import scrapes
 from harness.faults.wait import becomes
 from harness.model.record import Receipt
 from harness.model.units import seconds
+from harness.probes import scrapes
 from harness.sandbox.base import HasFiles, Sandbox
 
 # Until Prometheus has taken over its configuration and scraped once more (every 15 s, say).

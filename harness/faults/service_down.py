@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
 from harness.errors import HarnessError, HealFailed, InjectFailed
-from harness.faults.kernel import count_frozen
 from harness.faults.look import addresses_of, call, not_running, speaks, unseen
 from harness.faults.wait import START, becomes
 from harness.model.record import Receipt
+from harness.probes.kernel import count_frozen
 from harness.sandbox.base import CanKill, CanRestart, HasProcesses, Sandbox
 
 

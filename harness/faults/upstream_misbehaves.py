@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import ClassVar, Literal
 
 from harness.errors import HarnessError, HealFailed, InjectFailed, SandboxError
-from harness.faults.http_probe import HttpProbe
 from harness.faults.look import status_of, unseen
-from harness.faults.misbehaviour import Misbehaviour, Way
-from harness.faults.stub import Stub, StubGone
 from harness.model.record import Receipt
+from harness.probes.http_probe import HttpProbe
+from harness.probes.misbehaviour import Misbehaviour, Way
+from harness.probes.stub import Stub, StubGone
 from harness.sandbox.base import Sandbox
 
 

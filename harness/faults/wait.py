@@ -9,9 +9,8 @@ from datetime import timedelta
 from harness.model.units import seconds
 
 PAUSE = 0.05  # wall seconds between two looks
-START = seconds(
-    8
-)  # how long a service's start may take, with its restart policy's pause before it, if it does not hang
+# How long a service's start may take, with its restart policy's pause before it, if it does not hang.
+START = seconds(8)
 
 
 def becomes(true: Callable[[], bool], *, within: timedelta) -> bool:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
 from harness.errors import HarnessError, HealFailed, InjectFailed
-from harness.faults.kernel import count_frozen, freeze
 from harness.faults.look import not_running, unseen
 from harness.faults.wait import START, becomes
 from harness.model.record import Receipt
+from harness.probes.kernel import count_frozen, freeze
 from harness.sandbox.base import CanKill, HasProcesses, Process, Sandbox
 
 

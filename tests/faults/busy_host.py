@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageError
-from harness.faults.cpu import Used
-from harness.faults.http_probe import HttpProbe
-from harness.faults.lock_probe import Refused
 from harness.faults.program import ORDER
-from harness.faults.reply import Reply
-from harness.faults.stub import Stub, StubGone
 from harness.model.units import seconds
+from harness.probes.cpu import Used
+from harness.probes.http_probe import HttpProbe
+from harness.probes.lock_probe import Refused
+from harness.probes.reply import Reply
+from harness.probes.stub import Stub, StubGone
 from harness.sandbox.base import Address, Process
 from tests.faults.host import APP, PORT, Host
 
@@ -113,13 +113,13 @@ def measured_on(host: BusyHost, monkeypatch: pytest.MonkeyPatch) -> BusyHost:
     def of_pids(pids: Iterable[int]) -> Used:
         return dict.fromkeys(map(str, pids), 0.0)
 
-    monkeypatch.setattr("harness.faults.crowding._affinities", host.affinities)
-    monkeypatch.setattr("harness.faults.crowding.of_pids", of_pids)
+    monkeypatch.setattr("harness.probes.crowding._affinities", host.affinities)
+    monkeypatch.setattr("harness.probes.crowding.of_pids", of_pids)
     for module in ("crowding", "pressure"):
-        monkeypatch.setattr(f"harness.faults.{module}.cores_used", host.cores_used)
-    for module in ("database_lock", "pressure"):
-        monkeypatch.setattr(f"harness.faults.{module}.refused", host.refuses)
-        monkeypatch.setattr(f"harness.faults.{module}.is_wal", lambda file: False)
+        monkeypatch.setattr(f"harness.probes.{module}.cores_used", host.cores_used)
+    for module in ("faults.database_lock", "probes.pressure"):
+        monkeypatch.setattr(f"harness.{module}.refused", host.refuses)
+        monkeypatch.setattr(f"harness.{module}.is_wal", lambda file: False)
     monkeypatch.setattr("harness.faults.heavy_requests.established", host.established)
     monkeypatch.setattr(Stub, "_call", lambda stub, *given: host.call(stub, *given))
     monkeypatch.setattr(

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from harness.errors import SandboxError, UsageError
-from harness.faults.probe import Answer
 from harness.model.units import seconds
+from harness.probes.probe import Answer
 from harness.sandbox.base import Address, Exit, Process, ServiceStatus
 from harness.testing import FakeService, FakeServices
 

@@ -32,7 +32,7 @@ from harness.faults import (
     decode,
     encode,
 )
-from harness.faults.probe import Answer
+from harness.probes.probe import Answer
 from harness.sandbox.base import Address, require
 from harness.testing import FakeSandbox
 from tests.faults.busy_host import PROBE, BusyHost, measured_on

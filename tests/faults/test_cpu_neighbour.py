@@ -11,9 +11,9 @@ import pytest
 
 from harness.errors import HealFailed, InjectFailed
 from harness.faults import CpuNeighbour
-from harness.faults.cpu import cores_used, wanted_by
-from harness.faults.crowding import Crowding
 from harness.model.units import seconds
+from harness.probes.cpu import cores_used, wanted_by
+from harness.probes.crowding import Crowding
 from harness.sandbox.base import Limits, Process
 from tests.faults.busy_host import APP, BusyHost, busy
 
@@ -127,7 +127,7 @@ def test_a_service_that_gets_no_cpu_wants_it_all_the_same() -> None:
 def test_use_is_counted_for_those_who_were_there_all_along(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that began or ended meanwhile is left out; the rest is divided by the time that has passed."""
     passed = iter([10.0, 12.0])
-    monkeypatch.setattr("harness.faults.cpu.time.monotonic", lambda: next(passed))
-    monkeypatch.setattr("harness.faults.cpu.time.sleep", lambda _: None)
+    monkeypatch.setattr("harness.probes.cpu.time.monotonic", lambda: next(passed))
+    monkeypatch.setattr("harness.probes.cpu.time.sleep", lambda _: None)
     looks = iter([{"a": 1.0, "b": 5.0}, {"a": 2.5, "c": 9.0}])
     assert cores_used(lambda: next(looks), over=seconds(2)) == [0.75]

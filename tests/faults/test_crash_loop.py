@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import HealFailed, InjectFailed
 from harness.faults import CrashLoop
-from harness.faults.probe import Answer
+from harness.probes.probe import Answer
 from harness.sandbox.base import Address, Process
 from tests.faults.host import APP, PORT, Host, host, seen_through
 

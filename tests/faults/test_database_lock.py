@@ -101,7 +101,7 @@ def test_what_can_not_work_is_all_said(busy: BusyHost, monkeypatch: pytest.Monke
 
 def test_a_file_that_is_no_database_is_said(busy: BusyHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the run, with its name."""
-    from harness.faults.lock_probe import is_wal
+    from harness.probes.lock_probe import is_wal
 
     monkeypatch.setattr("harness.faults.database_lock.is_wal", is_wal)
     assert str(Path("/nowhere/data/x.db")) in DatabaseLock(APP, "/data/x.db").problems(busy)[0]

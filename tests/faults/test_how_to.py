@@ -69,7 +69,7 @@ def test_the_fault_of_the_page_keeps_the_contract(project: Path) -> None:
     done = contract(project)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 8
-    reference = in_copy(project, "-m", "harness.faults.page").stdout
+    reference = in_copy(project, "-m", "harness.faults_page").stdout
     assert "## Partition\n\nOne caller loses one service, which everybody else still reaches.\n" in reference
     assert "**Receipt.** What a caller of the link meets" in reference
     assert FILE.count("\n") <= 90

@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import InjectFailed
 from harness.faults import IdleConnections
-from harness.faults.probe import Answer
+from harness.probes.probe import Answer
 from harness.sandbox.base import Exit
 from tests.faults.host import APP, PORT, Host, host
 

@@ -121,9 +121,9 @@ def sandbox(module_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(autouse=True)
 def _quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody else uses these services: shorter looks are as good."""
-    monkeypatch.setattr("harness.faults.lock_probe._PAUSE", 0.01)
-    monkeypatch.setattr("harness.faults.cpu.WINDOW", seconds(0.3))
-    monkeypatch.setattr("harness.faults.misbehaviour.ALLOWANCE", seconds(0.4))
+    monkeypatch.setattr("harness.probes.lock_probe._PAUSE", 0.01)
+    monkeypatch.setattr("harness.probes.cpu.WINDOW", seconds(0.3))
+    monkeypatch.setattr("harness.probes.misbehaviour.ALLOWANCE", seconds(0.4))
 
 
 @contextmanager

@@ -13,9 +13,9 @@ import pytest
 
 from harness.errors import InjectFailed, PartMissing
 from harness.faults import CrashLoop, Descriptors, Fault, IdleConnections, ServiceDown, WorkerFrozen, encode
-from harness.faults.probe import ask
 from harness.journal import Journal
 from harness.model.units import seconds
+from harness.probes.probe import ask
 from harness.rollback import heal
 from harness.sandbox.parts import FoundPart, find
 from harness.sandbox.processes import ProcessSandbox, open_sandbox

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from harness.errors import InjectFailed
-from harness.faults import ScrapeGap, scrapes
+from harness.faults import ScrapeGap
 from harness.model.units import seconds
+from harness.probes import scrapes
 from harness.sandbox.base import Address
 from harness.testing import FakeSandbox
 from tests.alerts.live import live

@@ -13,10 +13,10 @@ import pytest
 
 from harness.errors import HealFailed, InjectFailed, SandboxError
 from harness.faults import HttpProbe, UpstreamMisbehaves
-from harness.faults.misbehaviour import Way
-from harness.faults.reply import Reply
-from harness.faults.stub import Stub
 from harness.model.units import seconds
+from harness.probes.misbehaviour import Way
+from harness.probes.reply import Reply
+from harness.probes.stub import Stub
 from harness.sandbox.base import Address
 from tests.faults.busy_host import APP, HEALTHY, PROBE, BusyHost, busy
 

@@ -11,7 +11,7 @@ import pytest
 from harness.errors import HealFailed, InjectFailed, UsageError
 from harness.faults import UpstreamOutage, decode, encode
 from harness.faults.breakage import Breakage
-from harness.faults.probe import Answer
+from harness.probes.probe import Answer
 from harness.testing import FakeSandbox
 
 

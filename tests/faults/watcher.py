@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from harness.errors import SandboxError
-from harness.faults import scrapes
+from harness.probes import scrapes
 from harness.testing import FakeSandbox
 
 CONFIG = """\

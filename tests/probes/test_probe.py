@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.faults.probe import ask
 from harness.model.units import seconds
+from harness.probes.probe import ask
 from harness.sandbox.base import Address
 
 

@@ -9,8 +9,8 @@ from typing import Protocol
 import psutil
 
 from harness.errors import SandboxError
-from harness.faults.cpu import cores_used, of_pids, of_service
 from harness.model.units import say_ratio
+from harness.probes.cpu import cores_used, of_pids, of_service
 from harness.sandbox.base import CanLimit, CanSpawn, HasProcesses
 
 # How much less than their fair share of what both use the burners may get, and what of the core in any case.

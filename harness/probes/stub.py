@@ -10,8 +10,8 @@ from http.client import HTTPException
 from typing import Any
 
 from harness.errors import SandboxError
-from harness.faults.http_probe import connect
 from harness.model.units import seconds
+from harness.probes.http_probe import connect
 from harness.sandbox.base import Address
 
 PATH = "/_stub/behaviour"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, get_args
 
-from harness.faults.http_probe import HttpProbe
-from harness.faults.reply import Reply
 from harness.model.units import say_duration, say_ratio, seconds
+from harness.probes.http_probe import HttpProbe
+from harness.probes.reply import Reply
 from harness.sandbox.base import Address
 
 Way = Literal["rate-limited", "server-error", "overloaded", "slow-first-token", "stall", "cut", "malformed"]

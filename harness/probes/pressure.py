@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from harness.faults.cpu import cores_used, wanted_by
-from harness.faults.lock_probe import HARM, is_wal, refused
 from harness.model.units import say_ratio
+from harness.probes.cpu import cores_used, wanted_by
+from harness.probes.lock_probe import HARM, is_wal, refused
 from harness.sandbox.base import CanLimit, CanSpawn, HasFiles, HasProcesses, Sandbox
 
 MEBIBYTE = 2**20

@@ -1,4 +1,4 @@
-"""Page: the reference of all faults, written from their own words; `python -m harness.faults.page` prints it."""
+"""Page: the reference of all faults, written from their own words; `python -m harness.faults_page` prints it."""
 
 from __future__ import annotations
 

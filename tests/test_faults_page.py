@@ -7,15 +7,16 @@ from typing import get_args
 
 import pytest
 
-from harness.faults import AnyFault, Fault, page
+from harness import faults_page as page
+from harness.faults import AnyFault, Fault
 from tests.documents import read
 
 FILE = "docs/reference/faults.md"
 
 
 def test_the_page_is_what_is_written_from_the_code() -> None:
-    """The file in docs/ equals what the code has to say; `python -m harness.faults.page > FILE` makes it so."""
-    assert read(FILE) == page.page(), f"write it anew: python -m harness.faults.page > {FILE}"
+    """The file in docs/ equals what the code has to say; `python -m harness.faults_page > FILE` makes it so."""
+    assert read(FILE) == page.page(), f"write it anew: python -m harness.faults_page > {FILE}"
 
 
 @pytest.mark.parametrize("fault", get_args(AnyFault), ids=lambda fault: fault.__name__)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import SandboxError
-from harness.faults import lock_probe
-from harness.faults.lock_probe import is_wal, refused
+from harness.probes import lock_probe
+from harness.probes.lock_probe import is_wal, refused
 
 BEGIN = {"exclusive": "BEGIN EXCLUSIVE", "write": "BEGIN IMMEDIATE", "read": "BEGIN"}
 
@@ -95,7 +95,7 @@ def test_a_lock_that_comes_and_goes_is_no_refusal(tmp_path: Path, monkeypatch: p
     with in_use(file, "delete"):
         holding = held(file, "exclusive")
         holding.__enter__()
-        monkeypatch.setattr("harness.faults.lock_probe.time.sleep", lambda _: holding.__exit__(None, None, None))
+        monkeypatch.setattr("harness.probes.lock_probe.time.sleep", lambda _: holding.__exit__(None, None, None))
         assert refused(file) == "nothing"
 
 
@@ -115,7 +115,7 @@ def test_gaps_between_two_locks_can_be_forgiven(
                 service.execute("BEGIN EXCLUSIVE")
 
         lock_or_not()
-        monkeypatch.setattr("harness.faults.lock_probe.time.sleep", lock_or_not)
+        monkeypatch.setattr("harness.probes.lock_probe.time.sleep", lock_or_not)
         assert refused(file, gaps=gaps) == found
 
 

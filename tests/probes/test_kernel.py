@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from harness.errors import SandboxError
-from harness.faults.kernel import (
+from harness.probes.kernel import (
     count_frozen,
     descriptors,
     established,
