@@ -52,7 +52,7 @@ class ServiceDown:
         except HarnessError as cause:
             raise InjectFailed(f"{self}: the signal could not be sent", hint=str(cause)) from cause
         if not becomes(lambda: self._has_hit(sandbox), within=START):  # a signal takes a moment
-            raise InjectFailed(f"{self}: not all of its processes took the signal")
+            raise InjectFailed(f"{self}: not all of its processes took the signal, or its ports live on")
 
     def heal(self, sandbox: Killable) -> None:
         with suppress(HarnessError):  # it may be gone; whether it is well again is seen next
@@ -86,4 +86,7 @@ class ServiceDown:
 
     def _has_hit(self, sandbox: Killable) -> bool:
         processes = sandbox.processes(self.service)
-        return not processes if self.how == "killed" else count_frozen(processes) == len(processes)
+        if self.how == "frozen":
+            return count_frozen(processes) == len(processes)
+        # Until the kernel has taken down the sockets of the dead, a caller is reset and not refused.
+        return not processes and not call(sandbox, self.service).any("reset")

@@ -8,6 +8,7 @@ import pytest
 
 from harness.errors import HealFailed, InjectFailed
 from harness.faults import ServiceDown
+from harness.model.units import seconds
 from harness.probes.probe import Answer
 from harness.sandbox.base import Address
 from tests.faults.host import APP, PORT, Host, host, seen_through
@@ -20,6 +21,15 @@ def test_a_killed_service_stays_down(host: Host) -> None:
     ServiceDown(APP).inject(host)
     assert host.processes(APP) == ()
     assert ServiceDown(APP).receipt(host, 1.0).measured.startswith("refused")
+
+
+def test_a_kill_is_done_once_callers_are_refused(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sockets of a dead process outlive it by a moment, in which a caller is reset."""
+    met = iter([Answer("reset", 0.003), Answer("reset", 0.003), Answer("refused", 0.001)])
+    monkeypatch.setattr("harness.faults.look.ask", lambda address, patience: next(met))
+    monkeypatch.setattr("harness.faults.service_down.START", seconds(2))
+    ServiceDown(APP).inject(host)
+    assert next(met, None) is None
 
 
 def test_a_frozen_service_keeps_its_processes(host: Host) -> None:
