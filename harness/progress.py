@@ -12,6 +12,7 @@ from harness.model.units import say_duration
 
 # Without a terminal, a waiting line this often (wall seconds): a CI log should show life, not scroll.
 QUIET_INTERVAL = 5.0
+LABEL = 28  # columns of the names of most scenarios
 SHOWN = {
     "observe.began": "observing",
     "fault.injected": "fault in",
@@ -28,12 +29,19 @@ SHOWN = {
 
 class ConsoleProgress:
     """Writes to a stream, at best a terminal (standard error as it is at each write). `around` is called with each
-    write, to make way for it where output is captured. Times shown are runbook time since the run began."""
+    write, to make way for it where output is captured. Times shown are runbook time since the run began. Where other
+    runs write to the same stream, `label` begins each line."""
 
     def __init__(
-        self, scale: float, *, stream: TextIO | None = None, around: Callable[[Callable[[], None]], None] | None = None
+        self,
+        scale: float,
+        *,
+        stream: TextIO | None = None,
+        around: Callable[[Callable[[], None]], None] | None = None,
+        label: str = "",
     ) -> None:
         self._scale = scale
+        self._label = label
         self._given = stream
         self._around = around or (lambda write: write())
         self._live = False
@@ -42,7 +50,7 @@ class ConsoleProgress:
         self._phase = ""
 
     def _look(self) -> None:
-        self._live = self._stream.isatty()
+        self._live = self._stream.isatty() and not self._label
 
     @property
     def _stream(self) -> TextIO:
@@ -75,7 +83,7 @@ class ConsoleProgress:
 
     def _write(self, text: str) -> None:
         def write() -> None:
-            self._stream.write(text)
+            self._stream.write(f"{self._label:{LABEL}} {text}" if self._label else text)
             self._stream.flush()
 
         self._around(write)

@@ -29,6 +29,9 @@ class Results:
 
 
 RESULTS = pytest.StashKey[Results]()
+ALONE = "alone"
+# Under which name a worker of pytest-xdist hands its results over.
+HANDED_OVER = "gameday"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,6 +48,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[RESULTS] = Results()
+    config.addinivalue_line("markers", f"{ALONE}: needs the machine to itself, so no other run goes on beside it")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that need the machine to themselves come last: until then nobody has to wait."""
+    items.sort(key=_needs_the_machine)  # stable
 
 
 @pytest.fixture
@@ -53,6 +62,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     from harness.catalogue import steps_named
     from harness.errors import UsageError
     from harness.model.record import Scenario
+    from harness.sandbox.turn import turn
     from harness.session import open_run
 
     results = request.config.stash[RESULTS]
@@ -65,7 +75,8 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     try:
         named = steps_named(ast.parse(textwrap.dedent(inspect.getsource(function.obj))))
         settings = _settings(request.config)
-        with open_run(settings, scenario, _progress(request, settings.time_scale), named) as live:
+        progress = _progress(request, scenario.name, settings.time_scale)
+        with turn(alone=_needs_the_machine(function)), open_run(settings, scenario, progress, named) as live:
             yield live
             if live.judgement is not None:
                 results.judged.append((live.judgement, live.folder))
@@ -73,6 +84,10 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
         if str(problem) not in results.unusable:
             results.unusable.append(str(problem))
         raise
+
+
+def _needs_the_machine(item: pytest.Item) -> bool:
+    return "run" in getattr(item, "fixturenames", ()) and item.get_closest_marker(ALONE) is not None
 
 
 def scenario_name(function: str) -> str:
@@ -146,6 +161,27 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist hands over what it has; run folders say the rest."""
+    handed_over: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if handed_over is not None:
+        results = session.config.stash[RESULTS]
+        folders = [str(folder.absolute()) for _, folder in results.judged]
+        handed_over[HANDED_OVER] = (folders, results.unusable, results.broken)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker of pytest-xdist has handed over; one that crashed has handed over nothing."""
+    from harness.rejudge import judge_folder
+
+    folders, unusable, broken = getattr(node, "workeroutput", {}).get(HANDED_OVER, ((), (), ()))
+    results = node.config.stash[RESULTS]
+    results.judged += [(judge_folder(Path(folder))[0], Path(folder)) for folder in folders]
+    results.unusable += [text for text in unusable if text not in results.unusable]
+    results.broken += broken
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     results = config.stash[RESULTS]
     if not results.judged:
@@ -184,9 +220,11 @@ def _settings(config: pytest.Config) -> Settings:
     )
 
 
-def _progress(request: pytest.FixtureRequest, scale: float) -> Any:
+def _progress(request: pytest.FixtureRequest, scenario: str, scale: float) -> Any:
+    """Where this run's progress goes; the workers of pytest-xdist write to one stream, each line with its scenario."""
     from harness.progress import ConsoleProgress
 
+    label = scenario if hasattr(request.config, "workerinput") else ""
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def around(write: Callable[[], None]) -> None:
@@ -196,7 +234,7 @@ def _progress(request: pytest.FixtureRequest, scale: float) -> Any:
         with capture.global_and_fixture_disabled():
             write()
 
-    return ConsoleProgress(scale, around=around)
+    return ConsoleProgress(scale, around=around, label=label)
 
 
 def _relative(path: Path, root: Path) -> str:

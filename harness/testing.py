@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from typing import Any, ClassVar, Literal
@@ -22,7 +22,7 @@ from harness.model.judgement import Judgement
 from harness.model.load import Arrivals, Sample
 from harness.model.record import AlertEvidence, LoadRecord, Receipt, Record, StepRecord
 from harness.model.timeline import Event
-from harness.sandbox.base import Address, HasLinks, Limits, LinkStatus, Process, ServiceStatus, State
+from harness.sandbox.base import Address, HasLinks, LimitKind, Limits, LinkStatus, Process, ServiceStatus, State
 
 
 class FakeClock:
@@ -272,7 +272,12 @@ class FakeServices(FakeSandbox):
             raise UsageError(f"{limits.open_files} open files are not possible")
         if limits.memory is not None and limits.memory < 1:
             raise UsageError(f"{limits.memory} bytes of memory are not possible")
-        one.limits = limits
+        named = {kind: value for kind, value in asdict(limits).items() if value is not None}
+        one.limits = replace(one.limits, **named)
+
+    def lift(self, service: str, *kinds: LimitKind) -> None:
+        one = self._known(service)
+        one.limits = replace(one.limits, **dict.fromkeys(kinds))
 
     def limits(self, service: str) -> Limits:
         one = self._known(service)

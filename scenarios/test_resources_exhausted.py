@@ -1,6 +1,8 @@
-"""The generation service runs out of CPU or memory: by its own jobs, and by a neighbour."""
+"""The generation service runs out of CPU or memory: by its own jobs, and by a neighbour. Each needs a core or more."""
 
 import json
+
+import pytest
 
 from harness import Alert, Arrivals, Run, Slo, minutes, percent, seconds
 from harness.faults import Cpu, CpuNeighbour, HeavyRequests, Memory
@@ -11,6 +13,7 @@ MEMORY = Alert("MemoryNearLimit", job="generation-service")
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
 USUAL = Arrivals.constant(per_second=60)
 JSON = {"Content-Type": "application/json"}
+pytestmark = pytest.mark.alone
 DOCUMENT = json.dumps({"query": "a bakery at night", "pages": 1400})
 
 

@@ -24,7 +24,7 @@ SPREADS = seconds(10)
 class CpuNeighbour:
     """Pin `service` to one core, and let `burners` processes use all that they get of the same core. The other cores
     stay to whoever makes load and measures. Against n busy processes they get burners / (burners + n) of it, more where
-    the kernel shares by session (sched(7), autogroup), as each has its own. The pin takes the place of other limits.
+    the kernel shares by session (sched(7), autogroup), as each has its own.
     """
 
     service: str
@@ -69,7 +69,7 @@ class CpuNeighbour:
             self._program.end(sandbox)
         finally:  # burners that can't be ended must not keep the service pinned beside them
             try:
-                sandbox.limit(self.service, Limits())
+                sandbox.lift(self.service, "cores")
             except HarnessError as cause:
                 raise HealFailed(f"{self.service} is still pinned", hint=str(cause)) from cause
 

@@ -23,7 +23,7 @@ class Limitable(Sandbox, CanLimit, CanRestart, HasProcesses, Protocol):
 class Descriptors:
     """Lower the open-files limit (the soft RLIMIT_NOFILE) of each process of `service` so far that the fullest of them
     can open `spare` more (negative: none until some are closed), or to `at_most`: what is open varies with the load, so
-    that alone is repeatable. A restart does not end it. It takes the place of other limits that were ordered."""
+    that alone is repeatable. A restart does not end it."""
 
     service: str
     spare: int = 0
@@ -54,7 +54,7 @@ class Descriptors:
 
     def heal(self, sandbox: Limitable) -> None:
         try:
-            sandbox.limit(self.service, Limits())
+            sandbox.lift(self.service, "open_files")
             sandbox.start(self.service)  # so short of files it may not have come back from a restart
         except HarnessError as cause:
             raise HealFailed(f"{self}: it is not back: {cause}", hint="gameday rollback ends the sandbox") from cause

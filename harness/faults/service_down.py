@@ -65,18 +65,17 @@ class ServiceDown:
     def receipt(self, sandbox: Killable, at: float) -> Receipt:
         """Every port is called, and its processes are counted: how many there are, how many of them are stopped."""
         try:
-            met = call(sandbox, self.service)
-            processes = sandbox.processes(self.service)
+            met, processes = call(sandbox, self.service), sandbox.processes(self.service)
         except HarnessError as cause:
             return unseen(self, at, cause)
         frozen = count_frozen(processes)
-        hit = not processes if self.how == "killed" else 0 < frozen == len(processes)
-        down = hit and met.all("refused" if self.how == "killed" else "silent")
+        killed = not processes and met.all("refused")
+        down = killed if self.how == "killed" else 0 < frozen == len(processes) and met.all("silent")
         up = met.all("answered") and bool(processes) and not frozen
         measured = f"{met}; processes: {len(processes)}, frozen: {frozen}"
         details = {"processes": len(processes), "frozen": frozen}
-        in_force = True if down else False if up else None
-        return Receipt(at=at, in_force=in_force, intended=str(self), measured=measured, details=details)
+        said = down if down or up else None
+        return Receipt(at=at, in_force=said, intended=str(self), measured=measured, details=details)
 
     def traffic(self, sandbox: Killable) -> int | None:
         return None
@@ -85,8 +84,7 @@ class ServiceDown:
         pass
 
     def _has_hit(self, sandbox: Killable) -> bool:
-        processes = sandbox.processes(self.service)
-        if self.how == "frozen":
-            return count_frozen(processes) == len(processes)
+        if processes := sandbox.processes(self.service):
+            return self.how == "frozen" and count_frozen(processes) == len(processes)
         # Until the kernel has taken down the sockets of the dead, a caller is reset and not refused.
-        return not processes and not call(sandbox, self.service).any("reset")
+        return not call(sandbox, self.service).any("reset")

@@ -207,13 +207,20 @@ class Limits:
     memory: int | None = None
 
 
+LimitKind = Literal["cores", "open_files", "memory"]  # the fields of Limits
+
+
 @runtime_checkable
 class CanLimit(Protocol):
     """What a service may use can be limited while it runs."""
 
     def limit(self, service: str, limits: Limits) -> None:
-        """Limit all its processes, those of later starts too; `Limits()` lifts what was ordered before, and gives back
-        what was there. Raises UsageError for what this machine does not have."""
+        """Limit all its processes, those of later starts too; a kind that is None stays as it is. Raises UsageError for
+        what this machine does not have."""
+        ...
+
+    def lift(self, service: str, *kinds: LimitKind) -> None:
+        """Take back what was ordered of these kinds, and give back what was there; the other kinds stay."""
         ...
 
     def limits(self, service: str) -> Limits:

@@ -140,6 +140,9 @@ class Desk:
             raise RefusedError("usage", f"{service} can't be limited to {'; '.join(odd)}")
         found.limits.order(limits)
 
+    async def op_lift(self, service: str, kinds: list[str]) -> None:
+        self._service(service).limits.lift(kinds)
+
     async def op_limits(self, service: str) -> dict[str, Any]:
         found = self._service(service)
         if not found.members():

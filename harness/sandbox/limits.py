@@ -6,8 +6,8 @@ import contextlib
 import os
 import resource
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 
 from harness.sandbox.base import Limits
 from harness.sandbox.identity import Identity, parent_of
@@ -71,8 +71,15 @@ class Restraint:
         return self._topologys_memory if self._ordered.memory is None else self._ordered.memory
 
     def order(self, limits: Limits) -> None:
-        """Put `limits` on every process, in place of those before; a kind that is None gets back what was there.
-        Raises OSError where a process refuses."""
+        """Put `limits` on every process; a kind that is None stays as it is. Raises OSError where a process refuses."""
+        named = {kind: value for kind, value in asdict(limits).items() if value is not None}
+        self._change(replace(self._ordered, **named))
+
+    def lift(self, kinds: Iterable[str]) -> None:
+        """Give every process back what it had of these kinds. Raises OSError where a process refuses."""
+        self._change(replace(self._ordered, **dict.fromkeys(kinds)))
+
+    def _change(self, limits: Limits) -> None:
         before, self._ordered = self._ordered, limits
         self._put_on_all(before)
         if limits.cores is None and limits.open_files is None:

@@ -14,7 +14,7 @@ from typing import Any
 from harness.errors import SandboxError, Unsupported, UsageError
 from harness.model.timeline import Event
 from harness.model.units import seconds
-from harness.sandbox.base import Address, Exit, Limits, Link, Process, ServiceStatus
+from harness.sandbox.base import Address, Exit, LimitKind, Limits, Link, Process, ServiceStatus
 from harness.sandbox.control import (
     QUICK,
     Keeper,
@@ -152,11 +152,16 @@ class ProcessSandbox:
         return tuple(Process(**raw) for raw in self._ask("processes", service=self._known(service))["processes"])
 
     def limit(self, service: str, limits: Limits) -> None:
-        """Limit all its processes, those of later starts too; a kind that is None gets back what was there: for memory,
-        what the topology says. Raises UsageError for what this machine does not have."""
+        """Limit all its processes, those of later starts too; a kind that is None stays as it is. Raises UsageError for
+        what this machine does not have."""
         cores = None if limits.cores is None else sorted(limits.cores)
         known = self._known(service)
         self._ask("limit", service=known, cores=cores, open_files=limits.open_files, memory=limits.memory)
+
+    def lift(self, service: str, *kinds: LimitKind) -> None:
+        """Take back what was ordered of these kinds, and give back what was there: for memory, what the topology says.
+        The other kinds stay."""
+        self._ask("lift", service=self._known(service), kinds=kinds)
 
     def limits(self, service: str) -> Limits:
         """What is really in force on its live processes, the topology's own memory limit too. Raises SandboxError where

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.errors import HealFailed, InjectFailed
-from harness.faults import CpuNeighbour
+from harness.faults import CpuNeighbour, Descriptors
 from harness.model.units import seconds
 from harness.probes.cpu import cores_used, wanted_by
 from harness.probes.crowding import Crowding
@@ -57,6 +57,18 @@ def test_the_service_is_pinned_to_a_core_that_the_harness_can_do_without(busy: B
     assert busy.limits(APP).cores == frozenset({1})
     assert busy._order()["core"] == 1
     FAULT.heal(busy)
+    assert busy.app.limits == Limits()
+
+
+def test_a_limit_of_another_kind_stays(busy: BusyHost) -> None:
+    """Beside a neighbour a service can run out of files, and each fault ends by itself."""
+    few = Descriptors(APP, at_most=20)
+    few.inject(busy)
+    FAULT.inject(busy)
+    assert busy.limits(APP) == Limits(cores=ONE, open_files=20, memory=1000)
+    FAULT.heal(busy)
+    assert busy.limits(APP) == Limits(open_files=20, memory=1000)
+    few.heal(busy)
     assert busy.app.limits == Limits()
 
 

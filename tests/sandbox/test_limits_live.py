@@ -50,7 +50,8 @@ def running(code: str) -> Iterator[int]:
 
 @TWO
 def test_lifting_gives_back_what_a_process_had_of_its_own() -> None:
-    """Cores and open files that a process had chosen itself are there again after a limit and another."""
+    """Cores and open files that a process had chosen itself are there again after a limit and another, each once it is
+    lifted and not before."""
     mine = f"import os, resource; os.sched_setaffinity(0, [{CORES[1]}])"
     mine += "; resource.setrlimit(resource.RLIMIT_NOFILE, (77, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))"
     with running(mine) as pid:
@@ -58,8 +59,10 @@ def test_lifting_gives_back_what_a_process_had_of_its_own() -> None:
         restraint.order(Limits(cores=frozenset(CORES[:1]), open_files=50))
         assert (os.sched_getaffinity(pid), soft(pid, resource.RLIMIT_NOFILE)) == ({CORES[0]}, 50)
         restraint.order(Limits(open_files=40))
+        assert (os.sched_getaffinity(pid), soft(pid, resource.RLIMIT_NOFILE)) == ({CORES[0]}, 40)
+        restraint.lift(["cores"])
         assert (os.sched_getaffinity(pid), soft(pid, resource.RLIMIT_NOFILE)) == ({CORES[1]}, 40)
-        restraint.order(Limits())
+        restraint.lift(["open_files"])
         assert (os.sched_getaffinity(pid), soft(pid, resource.RLIMIT_NOFILE)) == ({CORES[1]}, 77)
 
 
@@ -85,7 +88,7 @@ up.wait()
         restraint.order(Limits(cores=frozenset(CORES[:1])))
         assert all(os.sched_getaffinity(thread) == {CORES[0]} for thread in threads)
         assert restraint.in_force().cores == frozenset(CORES[:1])
-        restraint.order(Limits())
+        restraint.lift(["cores"])
         assert {thread: os.sched_getaffinity(thread) for thread in threads} == before
 
 
@@ -98,7 +101,7 @@ def test_what_is_in_force_is_read_and_not_remembered() -> None:
         os.sched_setaffinity(pid, CORES)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
         assert restraint.in_force() == Limits()
-        restraint.order(Limits())
+        restraint.lift(["cores", "open_files"])
         os.sched_setaffinity(pid, CORES[1:2])
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (30, soft(pid, resource.RLIMIT_NOFILE)))
         assert restraint.in_force() == Limits(cores=frozenset(CORES[1:2]), open_files=30)
@@ -169,7 +172,7 @@ def test_a_limit_is_there_from_birth_and_put_back_where_a_service_raised_its_own
         sandbox.restart("app")
         assert said(sandbox, r"born with (61)")
         assert [soft(process.pid, resource.RLIMIT_NOFILE) for process in sandbox.processes("app")] == [61, 61]
-        sandbox.limit("app", Limits())
+        sandbox.lift("app", "open_files")
         assert [soft(process.pid, resource.RLIMIT_NOFILE) for process in sandbox.processes("app")] == [70, 70]
 
 

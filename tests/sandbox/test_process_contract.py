@@ -194,7 +194,7 @@ def test_a_limit_holds_for_later_starts_until_it_is_lifted(subject: Subject, lim
     subject.sandbox.kill("back", signal.SIGKILL)
     assert subject.comes_back("back", after=pid)
     assert subject.sandbox.limits("back") == limits
-    subject.sandbox.limit("back", Limits())
+    subject.sandbox.lift("back", "cores", "open_files", "memory")
     assert subject.sandbox.limits("back") == usual == Limits()
     subject.sandbox.restart("back")
     assert subject.sandbox.limits("back") == Limits()
@@ -206,7 +206,20 @@ def test_a_limit_can_be_ordered_while_the_service_is_down(subject: Subject) -> N
     subject.sandbox.limit("back", Limits(open_files=99))
     subject.sandbox.start("back")
     assert subject.sandbox.limits("back") == Limits(open_files=99)
-    subject.sandbox.limit("back", Limits())
+    subject.sandbox.lift("back", "open_files")
+    assert subject.sandbox.limits("back") == Limits()
+
+
+def test_limits_of_different_kinds_leave_each_other_alone(subject: Subject) -> None:
+    """A limit that is ordered later adds to those before, and lifting one of them lifts no other."""
+    subject.sandbox.limit("back", Limits(open_files=99))
+    subject.sandbox.limit("back", Limits(memory=2 * MEMORY))
+    assert subject.sandbox.limits("back") == Limits(open_files=99, memory=2 * MEMORY)
+    subject.sandbox.limit("back", Limits(open_files=98))
+    assert subject.sandbox.limits("back") == Limits(open_files=98, memory=2 * MEMORY)
+    subject.sandbox.lift("back", "open_files")
+    assert subject.sandbox.limits("back") == Limits(memory=2 * MEMORY)
+    subject.sandbox.lift("back", "open_files", "memory")
     assert subject.sandbox.limits("back") == Limits()
 
 
@@ -215,7 +228,7 @@ def test_a_memory_limit_of_the_topology_is_in_force_unless_another_is_ordered(su
     assert subject.sandbox.limits("front") == Limits(memory=MEMORY)
     subject.sandbox.limit("front", Limits(memory=MEMORY // 2))
     assert subject.sandbox.limits("front") == Limits(memory=MEMORY // 2)
-    subject.sandbox.limit("front", Limits())
+    subject.sandbox.lift("front", "memory")
     assert subject.sandbox.limits("front") == Limits(memory=MEMORY)
 
 
@@ -246,6 +259,7 @@ def test_a_service_that_is_not_there_is_a_usage_error(subject: Subject) -> None:
         lambda: sandbox.processes("nobody"),
         lambda: sandbox.limits("nobody"),
         lambda: sandbox.limit("nobody", Limits()),
+        lambda: sandbox.lift("nobody", "memory"),
         lambda: sandbox.kill("nobody", 9, stay_down=True),
         lambda: sandbox.restart("nobody"),
     ):
