@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from harness.clock import Clock
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals
-from harness.model.record import AlertEvidence, LoadRecord, Record, StepRecord
+from harness.model.record import AlertEvidence, LoadRecord, MachineEvidence, Record, StepRecord
 from harness.model.timeline import Event
 from harness.sandbox.base import Sandbox
 
@@ -119,5 +119,7 @@ class Cast:
     journal: Promises
     census: Census
     progress: Progress
+    machine: Callable[[], MachineEvidence | None]
+    """How busy the machine was so far."""
     conclude: Callable[[Record], Judgement]
     """Save the record, judge it, write the reports."""

@@ -47,6 +47,11 @@ AnyCheck = Annotated[
 ABANDONED = "run.abandoned"
 CLAIMED = "run.claimed"
 RECOVERED = "slo.recovered_within"
+# A machine was crowded while nothing of it was left and others than the run used so much of it (shares of all cores); a
+# run in which it was so for this share of the time can't say FAIL.
+ALL_OF_IT = 0.95
+OTHERS_AT_LEAST = 0.25
+CROWDED_FOR = 0.05
 STEP_RESOLUTION = 0.05  # how often a step looks for its effect (wall seconds)
 _CHECK: TypeAdapter[Check] = TypeAdapter(AnyCheck)
 
@@ -73,6 +78,8 @@ def judge(record: Record) -> Judgement:
     elif not record.checks:
         nothing = "the scenario never called run.verify with a claim"
         verdicts.append(Verdict(claim="something was claimed", outcome=Outcome.UNKNOWN, observed=nothing))
+    if any(verdict.outcome is Outcome.FAIL for verdict in verdicts):
+        verdicts += _crowded(record)
     return Judgement(
         scenario=record.scenario.name,
         outcome=worst(verdict.outcome for verdict in verdicts),
@@ -140,6 +147,28 @@ def _conduct(record: Record) -> Iterator[Verdict]:
     if record.control is not Control.NONE and not left_out and not record.error:
         said = f"--control {record.control} had nothing to leave out"
         yield Verdict(claim="the control changed the story", outcome=Outcome.INVALID, observed=said)
+
+
+def _crowded(record: Record) -> Iterator[Verdict]:
+    """A system that starved beside strangers was not the one that the scenario is about: its FAIL says nothing of it. A
+    PASS beside them stands."""
+    if record.machine is None:
+        return
+    cores = record.machine.cores
+    crowded = [
+        look
+        for look in record.machine.looks
+        if look.busy >= ALL_OF_IT * cores and look.busy - look.ours >= OTHERS_AT_LEAST * cores
+    ]
+    lasted = sum(look.seconds for look in crowded)
+    if crowded and lasted >= CROWDED_FOR * (record.ended - record.began):
+        theirs = sum((look.busy - look.ours) * look.seconds for look in crowded) / lasted
+        yield Verdict(
+            claim="the machine had room for the run",
+            outcome=Outcome.INVALID,
+            observed=f"for {say_duration(lasted)} it had none; other programs used {theirs:.1f} of its {cores} cores",
+            limit=f"for less than {CROWDED_FOR:.0%} of the run, where a claim failed",
+        )
 
 
 def _untold(record: Record) -> Iterator[str]:

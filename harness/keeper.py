@@ -9,6 +9,7 @@ from dataclasses import replace
 from harness.cast import Cast
 from harness.errors import HarnessError
 from harness.faults import Fault, encode
+from harness.faults.receipts import took
 from harness.model.record import FaultRecord, Receipt
 from harness.model.timeline import Scalar
 
@@ -63,6 +64,12 @@ class FaultKeeper:
         self._during.append(receipt)
         if not receipt.in_force and not self._may_be_cured:
             self.trouble = f"the fault is not in force: {receipt.measured}"
+
+    def look_since(self, instant: float) -> None:
+        """See whether it is in force, unless a look that has ended since `instant` has seen it already (one at a slow
+        link takes seconds)."""
+        if not self._during or self._during[-1].at + took(self._during[-1]) < instant:
+            self.look()
 
     def mitigated(self) -> None:
         """A step of the runbook is about to be performed: it may end a fault that is curable."""

@@ -122,7 +122,8 @@ class Run:
             keeper.inject()
             with self._cast.clock.every(RECEIPT_INTERVAL, keeper.look):
                 yield window
-            keeper.look()
+                told = self._cast.clock.now()
+            keeper.look_since(told)
 
     def mitigate(self, *steps: str) -> Window:
         """Perform the runbook's steps, in this order, as its operators would. Returns the window of the last one."""
@@ -171,6 +172,7 @@ class Run:
             alerts=self._cast.alerts.collect(self._began, ended),
             logs=collect_logs(sandbox, checks, clock.now()),
             clock_drift=self._worst_drift(),
+            machine=self._cast.machine(),
             checks=tuple(checks),
             census_before=self._census,
             census_after=None if error else self._census_after(),

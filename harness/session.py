@@ -20,6 +20,7 @@ from harness.errors import HarnessError, SandboxError, UsageError
 from harness.journal import Journal
 from harness.judge import judge
 from harness.load.driver import LoadDriver, read_samples
+from harness.machine import MachineWatch
 from harness.mitigations.operator import RunbookOperator
 from harness.model.judgement import Judgement
 from harness.model.record import CommandRecord, Record, Scenario
@@ -29,7 +30,7 @@ from harness.runbook.effect import Source
 from harness.runbook.parse import read_runbook
 from harness.runbook.probe import SandboxProbe
 from harness.runbook.shell import open_shell
-from harness.runbook.steps import Steps, read_source, read_steps
+from harness.runbook.steps import Steps, join_steps, read_source, read_steps
 from harness.sandbox import processes
 from harness.sandbox.base import Address, ServiceStatus
 from harness.sandbox.parts import FoundPart, find_all
@@ -151,10 +152,12 @@ def _compiled(path: Path, compile_text: Callable[[str], str]) -> str:
 
 
 def read_runbook_steps(topology: Topology) -> Steps:
-    """The steps of the topology's runbook. Raises UsageError where it names none, or they have problems."""
-    if topology.runbook is None or topology.steps is None:
+    """The steps of the topology's runbook, and of its procedures. Raises UsageError where they have problems."""
+    pairs = [(topology.runbook, topology.steps), *topology.procedures]
+    read = [read_steps(steps, read_runbook(runbook)) for runbook, steps in pairs if runbook and steps]
+    if not read:
         return Steps(source=f"{topology.path} (which names no runbook with steps)", by_name={})
-    return read_steps(topology.steps, read_runbook(topology.runbook))
+    return join_steps(read)
 
 
 @contextmanager
@@ -164,11 +167,13 @@ def open_run(settings: Settings, scenario: Scenario, progress: Progress, named: 
     plan, steps = prepare_run(settings, named)
     topology = plan.topology
     clock = SystemClock(settings.time_scale)
+    machine = MachineWatch(clock)
     folder = store.new_folder(settings.runs, scenario.name, clock.now())
     with (
         processes.open_sandbox(topology, parts=plan.parts, render=plan.render, logs=folder / "logs") as sandbox,
         _watch(topology, sandbox, clock) as alerts,
         _operations(topology, steps, sandbox, clock) as (operator, census),
+        machine.on(),
     ):
         loads = LoadDriver(
             spawner=sandbox,
@@ -187,6 +192,7 @@ def open_run(settings: Settings, scenario: Scenario, progress: Progress, named: 
             journal=Journal(sandbox.folder),
             census=census,
             progress=progress,
+            machine=machine.evidence,
             conclude=partial(_conclude, folder),
         )
         yield Run(cast, scenario=scenario, folder=folder, control=settings.control, seed=settings.seed)

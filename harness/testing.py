@@ -533,5 +533,6 @@ def fake_cast(
         journal=journal or FakeJournal(),
         census=census or FakeCensus(),
         progress=FakeProgress(),
+        machine=lambda: None,
         conclude=conclude or judged,
     )

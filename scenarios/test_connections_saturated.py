@@ -1,9 +1,11 @@
-"""Connections run out: towards a slow upstream, and from clients that say nothing."""
+"""Connections run out: towards a slow upstream, from clients that say nothing, and for want of files to open."""
 
 from datetime import timedelta
 
+import pytest
+
 from harness import Alert, Arrivals, Logs, Run, Slo, minutes, percent, seconds
-from harness.faults import IdleConnections, UpstreamOutage
+from harness.faults import Descriptors, IdleConnections, UpstreamOutage
 
 SPIKE = Alert("HTTP503ErrorSpike", severity="critical", job="generation-service")
 DOWN = Alert("CriticalServiceDown")
@@ -41,4 +43,25 @@ def test_idle_clients(run: Run) -> None:
         RECOVERED.during(crowded),
         SPIKE.stays_quiet(during=crowded),
         DOWN.stays_quiet(during=crowded),
+    )
+
+
+@pytest.mark.alone  # four workers that can't take a connection try for all their CPU is worth
+def test_no_file_left_to_open(run: Run) -> None:
+    """When each process of the service may open few files and idle clients hold them, no new user gets in: those wait
+    in a queue of the kernel's where nobody counts them, and nobody is paged. It outlasts the clients, as those who
+    waited now hold the files that answering them takes; a restart brings users back with no file more."""
+    with run.load(USUAL), run.fault(Descriptors("generation", at_most=80)) as few:
+        spare = run.observe("few files", minutes(5.5))
+        with run.fault(IdleConnections("generation", 8002, count=400)):
+            hit = run.observe("no file left", minutes(5.5))
+        response = run.mitigate("restart-generation")
+        better = run.observe("after the restart", minutes(5.5))
+    run.verify(
+        RECOVERED.during(spare),
+        Logs("generation").shows("Too many open files", during=hit),
+        SPIKE.stays_quiet(during=hit),
+        DOWN.does_not_fire(during=hit),
+        RECOVERED.during(better),
+        RECOVERED.within(minutes(5), of=response.end, by=few.end),
     )

@@ -7,13 +7,14 @@ import pytest
 from harness import Alert, Arrivals, Run, Slo, minutes, percent, seconds
 from harness.faults import Cpu, CpuNeighbour, HeavyRequests, Memory
 
+pytestmark = pytest.mark.alone
+
 SPIKE = Alert("HTTP503ErrorSpike", severity="critical", job="generation-service")
 SLOW = Alert("SlowAnswers", job="generation-service")
 MEMORY = Alert("MemoryNearLimit", job="generation-service")
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
 USUAL = Arrivals.constant(per_second=60)
 JSON = {"Content-Type": "application/json"}
-pytestmark = pytest.mark.alone
 DOCUMENT = json.dumps({"query": "a bakery at night", "pages": 1400})
 
 

@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "run": NOUNS | {"cast", "census", "faults", "judge", "keeper", "logs", "sandbox.base"},
     "doctor": NOUNS | {"sandbox.parts"},
     "progress": NOUNS,
+    "machine": NOUNS,
 }
 
 

@@ -227,7 +227,7 @@ def test_the_claims_of_every_run_are_as_documented() -> None:
     rows = [row[0] for row in sections(VERDICT)["The claims that every run makes"]]
     assert rows[:5] == made
     text = (ROOT / "harness/judge.py").read_text(encoding="utf-8")
-    assert len(rows) == 9
+    assert len(rows) == 10
     assert all(f'"{claim}"' in text for claim in rows[5:])
 
 
@@ -242,6 +242,7 @@ def test_what_must_turn_red_is_as_documented() -> None:
         "ALERT.resolves": [alert.resolves(within=minutes(1), of=fault.end)],
         "ALERT.stays_quiet": [alert.stays_quiet(during=calm)],
         "ALERT.does_not_fire": [alert.does_not_fire(during=calm)],
+        "ALERT.is_only_pending": [alert.is_only_pending(during=calm)],
         "LOGS.shows": [Logs("web").shows("x", during=calm), Logs("web").shows("x", during=better)],
         "LOGS.lacks": [Logs("web").lacks("x", during=calm)],
         "OBJECTIVE.during": [objective.during(calm), objective.during(better)],

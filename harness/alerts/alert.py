@@ -79,6 +79,11 @@ class Alert:
         """The same for a cause that is over before the rule's `for`: it may have been pending, and did not fire."""
         return replace(self.stays_quiet(during, *more), may_be_pending=True)
 
+    def is_only_pending(self, during: Window, *more: Window) -> StaysQuiet:
+        """The claim that it was pending in each of these windows and fired in none: what crosses the rule's threshold
+        for less than its `for`."""
+        return replace(self.does_not_fire(during, *more), must_be_pending=True)
+
 
 def _limit(within: timedelta) -> timedelta:
     if within <= timedelta(0):

@@ -288,17 +288,20 @@ def _later(case: _Case, wall: float) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaysQuiet:
     """The alert was neither pending nor firing in any of `windows`, while users came; with `may_be_pending` it did not
-    fire, and may have been pending."""
+    fire, and may have been pending; with `must_be_pending` as well it was, in each of them."""
 
     kind: Literal["alert.stays_quiet"] = "alert.stays_quiet"
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     windows: tuple[str, ...]
     may_be_pending: bool = False
+    must_be_pending: bool = False
 
     @property
     def claim(self) -> str:
         said = "does not fire" if self.may_be_pending else "is neither pending nor firing"
+        if self.must_be_pending:
+            said = "becomes pending, and does not fire,"
         return f"{say_alert(self.name, self.labels)} {said} during {', '.join(self.windows)}"
 
     def judge(self, record: Record) -> Verdict:
@@ -338,13 +341,17 @@ class StaysQuiet:
         problem = load_problem(case.record) or coverage_problem(case.record, samples, began, ended)
         if problem:
             return case.said(Outcome.UNKNOWN, f"{window}: {problem}, and without users any alert is quiet", "loads")
+        if self.must_be_pending and not seen:
+            never = f"it was never pending during {window}{case.history.strangers()}"
+            return case.said(Outcome.FAIL, never, "alerts.states")
         found = "firing" if self.may_be_pending else "active"
         pending = ", pending at times" if seen else ""
         said = f"no evaluation found it {found}{pending}; all that it reads was scraped, under {len(samples)} requests"
         return case.said(Outcome.PASS, said, "alerts.states")
 
     def red_under(self, record: Record) -> frozenset[Control]:
-        return frozenset()
+        """Silence needs no fault, and what crosses a threshold does."""
+        return frozenset({Control.NO_FAULT}) if self.must_be_pending else frozenset()
 
 
 def _calm_unseen(case: _Case, start: float) -> Flaw | None:

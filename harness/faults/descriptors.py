@@ -60,16 +60,18 @@ class Descriptors:
             raise HealFailed(f"{self}: it is not back: {cause}", hint="gameday rollback ends the sandbox") from cause
 
     def receipt(self, sandbox: Limitable, at: float) -> Receipt:
-        """The limit that each of its processes really has, and how many more the fullest can open below it."""
+        """The limit that each of its processes really has, how many of them it keeps from opening anything at all, and
+        how many more the fullest can open below it."""
         try:
             full = fullness(sandbox, self.service)
         except HarnessError as cause:
             return unseen(self, at, cause)
         if full is None:
             return Receipt(at=at, in_force=False, intended=str(self), measured="no limit of its own")
-        measured = f"a limit of {full.limit} on each, which leaves the fullest room for {full.room} more"
+        bites = f"keeps {full.full} of {full.processes} processes from opening any"
+        measured = f"a limit of {full.limit} on each {bites}; the fullest has room for {full.room} more"
         in_force = full.limit == self.at_most if self.at_most else full.room <= max(0, self.spare) + COME_AND_GO
-        size = {"limit": full.limit, "room": full.room}
+        size = {"limit": full.limit, "room": full.room, "full": full.full}
         return Receipt(at=at, in_force=in_force, intended=str(self), measured=measured, details=size)
 
     def traffic(self, sandbox: Limitable) -> int | None:

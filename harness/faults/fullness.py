@@ -17,10 +17,13 @@ class Limitable(CanLimit, HasProcesses, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fullness:
-    """What each process may hold open, and how many more the fullest can open."""
+    """What each process may hold open, how many more the fullest can open, and how many of `processes` can open none
+    at all."""
 
     limit: int
     room: int
+    full: int
+    processes: int
 
 
 def fullness(sandbox: Limitable, service: str) -> Fullness | None:
@@ -42,7 +45,8 @@ def _look(sandbox: Limitable, service: str, found: list[Fullness | None]) -> boo
         return False
     held = [descriptors(process.pid) for process in processes]
     if limit is not None:
-        found.append(Fullness(limit, min(room_below(limit, numbers) for numbers in held)))
+        rooms = [room_below(limit, numbers) for numbers in held]
+        found.append(Fullness(limit, room=min(rooms), full=sum(room <= 0 for room in rooms), processes=len(rooms)))
     elif same_limit(processes):
         found.append(None)
     return bool(found)

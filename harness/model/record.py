@@ -262,6 +262,27 @@ class LogEvidence:
     problem: str = ""
 
 
+# -- the machine -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineLook:
+    """The cores used on average in the `seconds` until `at`: `busy` by everybody, `ours` by the run and its sandbox."""
+
+    at: float
+    seconds: float
+    busy: float
+    ours: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineEvidence:
+    """How busy a machine of `cores` was all through a run."""
+
+    cores: int
+    looks: tuple[MachineLook, ...]
+
+
 # -- the whole ---------------------------------------------------------------------------------------------------
 
 
@@ -271,7 +292,8 @@ class Record:
 
     `checks` are the claims to judge, in their JSON form; `harness.judge` reads them. `samples` are kept in a file of
     their own beside `record.json` and come back with `store.load`. The two censuses say what was set and held before
-    the story and after it (None: not taken). `error` is our own failure, if we broke.
+    the story and after it, `machine` how busy the machine was (None: nobody looked). `error` is our own failure, if we
+    broke.
     """
 
     format: int = FORMAT
@@ -292,6 +314,7 @@ class Record:
     alerts: AlertEvidence = field(default_factory=AlertEvidence)
     logs: tuple[LogEvidence, ...] = ()
     clock_drift: float = 0.0
+    machine: MachineEvidence | None = None
     checks: tuple[Mapping[str, Any], ...] = ()
     census_before: Mapping[str, str] | None = None
     census_after: Mapping[str, str] | None = None

@@ -116,6 +116,15 @@ def read_steps(path: Path, runbook: Runbook) -> Steps:
     return Steps(source=path.name, by_name=steps)
 
 
+def join_steps(read: Sequence[Steps]) -> Steps:
+    """The steps of several runbooks as one. Raises UsageError where two of them have a step of the same name."""
+    names = [name for steps in read for name in steps.by_name]
+    source = " and ".join(steps.source for steps in read)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"{source} both have a step {', '.join(map(repr, twice))}", hint="give one another name")
+    return Steps(source=source, by_name={name: step for steps in read for name, step in steps.by_name.items()})
+
+
 _HINT = "`gameday runbook outline` prints the ids of all command lines"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -71,7 +71,8 @@ class Topology:
     """A whole compose file. `name` is its project name, `path` the file, `root` the folder that it stands in (and in
     which services run). `services` has all of them, those of a profile too; `active` has those started by default.
     `roles` (`entry`, `prometheus`, `alertmanager`, `receiver`, `toxiproxy`) has what `x-gameday` names; all else of
-    `x-gameday` is empty where the file does not have it."""
+    `x-gameday` is empty where the file does not have it. `procedures` are runbooks for other days, each with its steps.
+    """
 
     name: str
     path: Path
@@ -82,6 +83,7 @@ class Topology:
     users: Path | None = None
     runbook: Path | None = None
     steps: Path | None = None
+    procedures: tuple[tuple[Path, Path], ...] = ()
     operations: Operations = field(default_factory=Operations)
 
     @property
@@ -221,6 +223,8 @@ def _cycle(services: Mapping[str, Service]) -> list[str]:
 
 # -- x-gameday ---------------------------------------------------------------------------------------------------
 
+_BESIDE_ROLES = {"time", "users", "runbook", "steps", "procedures", "operations"}
+
 
 def _read_gameday(raw: object, services: Mapping[str, Service], outer: Reading) -> dict[str, Any]:
     """The fields of Topology that `x-gameday` gives."""
@@ -231,7 +235,7 @@ def _read_gameday(raw: object, services: Mapping[str, Service], outer: Reading) 
         reading.report("is not a mapping")
         return {}
     roles: tuple[Role, ...] = get_args(Role)
-    if unknown := sorted(set(map(str, raw)) - {*roles, "time", "users", "runbook", "steps", "operations"}):
+    if unknown := sorted(set(map(str, raw)) - _BESIDE_ROLES - set(roles)):
         reading.report(f"does not have {', '.join(unknown)}")
     named = {role: _endpoint(raw[role], services, reading.under(role)) for role in roles if role in raw}
     return {
@@ -240,6 +244,7 @@ def _read_gameday(raw: object, services: Mapping[str, Service], outer: Reading) 
         "users": _file(raw.get("users"), reading.under("users")),
         "runbook": _file(raw.get("runbook"), reading.under("runbook")),
         "steps": _file(raw.get("steps"), reading.under("steps")),
+        "procedures": tuple(_procedures(raw.get("procedures"), reading.under("procedures"))),
         "operations": _read_operations(raw.get("operations"), services, reading.under("operations")),
     }
 
@@ -267,6 +272,16 @@ def _file(raw: object, reading: Reading) -> Path | None:
     elif not os.access(path, os.R_OK):
         reading.report(f"the file {path} can't be read")
     return path
+
+
+def _procedures(raw: object, reading: Reading) -> Iterator[tuple[Path, Path]]:
+    for item in raw if isinstance(raw, list) else [] if raw is None else [raw]:
+        if not isinstance(item, dict) or set(item) != {"runbook", "steps"}:
+            reading.report("must be a list of mappings of runbook and steps, to a file each")
+            continue
+        runbook, steps = (_file(item[key], reading.under(key)) for key in ("runbook", "steps"))
+        if runbook and steps:
+            yield runbook, steps
 
 
 def _read_time(raw: object, outer: Reading) -> TimeFiles:

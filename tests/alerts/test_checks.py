@@ -504,6 +504,22 @@ def test_does_not_fire(states: tuple[AlertSample, ...], outcome: Outcome, said: 
     assert (verdict.outcome, verdict.observed[: len(said)]) == (outcome, said)
 
 
+@pytest.mark.parametrize(
+    ("states", "outcome", "said"),
+    [
+        (NEVER, FAIL, "it was never pending during calm"),
+        (active("pending", 1006.0, 1007.0), PASS, "no evaluation found it firing, pending at times; "),
+        ((*active("pending", 1006.0, 1007.0), *active("firing", 1007.25, 1007.25)), FAIL, "it was firing during calm"),
+    ],
+)
+def test_is_only_pending(states: tuple[AlertSample, ...], outcome: Outcome, said: str) -> None:
+    """A blip crosses the threshold and pages nobody; without a fault nothing crosses it."""
+    check = ALERT.is_only_pending(Window("calm"))
+    verdict = check.judge(told(states=states))
+    assert (verdict.outcome, verdict.observed[: len(said)]) == (outcome, said)
+    assert check.red_under(RECORD) == {Control.NO_FAULT}
+
+
 @pytest.mark.parametrize("window", ["blink", "broken off", "nowhere"])
 def test_a_window_that_shows_nothing_is_unknown(window: str) -> None:
     """A window too short for two evaluations, one without an end, and one that never was prove nothing."""

@@ -26,7 +26,11 @@ def test_the_fullest_process_sets_the_limit(host: Host, spare: int, limit: int) 
     busy(host, 12, 30, 20)
     Descriptors(APP, spare=spare).inject(host)
     assert host.limits(APP).open_files == limit
-    assert Descriptors(APP, spare=spare).receipt(host, 1.0).details == {"limit": limit, "room": max(0, spare)}
+    assert Descriptors(APP, spare=spare).receipt(host, 1.0).details == {
+        "limit": limit,
+        "room": max(0, spare),
+        "full": int(spare <= 0) + int(spare < 0),
+    }
 
 
 @pytest.mark.parametrize(
@@ -58,6 +62,18 @@ def test_a_receipt_measures_what_is_left_to_open(
     assert receipt.in_force is in_force, receipt
     if in_force is not None and limit is not None:
         assert f"a limit of {limit} on each" in receipt.measured
+
+
+@pytest.mark.parametrize(("held", "full"), [((12, 15, 10), 0), ((12, 20, 10), 1), ((21, 20, 25), 3)])
+def test_a_receipt_says_where_the_limit_bites(host: Host, held: tuple[int, ...], full: int) -> None:
+    """A limit that is set and one that keeps processes from opening anything are told apart."""
+    fault = Descriptors(APP, at_most=20)
+    fault.inject(host)
+    busy(host, *held)
+    receipt = fault.receipt(host, 1.0)
+    assert receipt.in_force is True
+    assert f"keeps {full} of 3 processes from opening any" in receipt.measured
+    assert receipt.details["full"] == full
 
 
 def test_a_fixed_limit_is_met_exactly(host: Host) -> None:

@@ -10,7 +10,7 @@ import pytest
 from harness.errors import UsageError
 from harness.runbook.effect import CommandAnswer, Effect, JsonAnswer, Metric, PromQuery, RedisAnswer, Start
 from harness.runbook.parse import parse_runbook, read_runbook
-from harness.runbook.steps import Steps, read_steps
+from harness.runbook.steps import Steps, join_steps, read_steps
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "runbook"
 BOOK = parse_runbook("## Do\n```sh\nfix it \\\n  now\nwait\n```\n## Back\n```sh\nundo\n```\n", source="book.md")
@@ -187,3 +187,22 @@ def test_the_projects_own_steps_fit_its_runbook() -> None:
         "nginx-reload", "scale-down", "pause-heavy", "redis-maxmemory", "read-replica", "fallback-model",
         "connection-pool-resize", "tcp-keepalive", "auto-scale",
     ]  # fmt: skip
+
+
+def test_steps_of_several_runbooks_are_one(tmp_path: Path) -> None:
+    """Each is found by its name, and says where it stands; a name that two of them have is refused."""
+    one = read(tmp_path, GOOD)
+    other = read(tmp_path, GOOD.replace("unfix", "put-back").replace("  fix:", "  change:"))
+    both = join_steps([one, other])
+    assert list(both.by_name) == ["fix", "unfix", "change", "put-back"]
+    assert both.source == "steps.yml and steps.yml"
+    assert both.taking_back("change") == (other.step("put-back"),)
+    with pytest.raises(UsageError, match="both have a step 'fix', 'unfix'"):
+        join_steps([one, one])
+
+
+def test_the_projects_own_changes_fit_their_procedures() -> None:
+    """Every change can be taken back."""
+    steps = read_steps(FIXTURES / "changes.yml", read_runbook(FIXTURES / "changes.md"))
+    assert steps.gaps() == ()
+    assert [back.name for back in steps.taking_back("larger-pool")] == ["usual-pool"]

@@ -281,6 +281,11 @@ def test_a_bad_recipe_is_a_problem(tmp_path: Path, recipe: str, said: str) -> No
         ("services: {a: {}}\nx-gameday: {entry: a}", "not of the form"),
         ("services: {a: {}}\nx-gameday: {entri: a:80}", "does not have entri"),
         ("services: {a: {}}\nx-gameday: {runbook: gone.md}", "runbook: there is no file"),
+        ("services: {a: {}}\nx-gameday: {procedures: [gone.md]}", "procedures: must be a list of mappings"),
+        (
+            "services: {a: {}}\nx-gameday: {procedures: [{runbook: gone.md, steps: compose.yml}]}",
+            "procedures: runbook: there is no file",
+        ),
         ("services: {a: {}}\nx-gameday: {time: {rules: [gone.yml]}}", "rules: there is no file"),
         ("services: {a: {}}\nx-gameday: {operations: {units: {u: b}}}", "units u: there is no service 'b'"),
         ("services: {a: {}}\nx-gameday: {operations: {units: {u: {service: b}}}}", "units u: there is no service 'b'"),
@@ -392,3 +397,13 @@ def test_the_project_name_follows_composes_rule(tmp_path: Path, name: str, expec
 def test_endpoints_print_as_the_file_writes_them() -> None:
     """An endpoint is said as SERVICE:PORT."""
     assert str(Endpoint("nginx", 8080)) == "nginx:8080"
+
+
+def test_procedures_are_read_in_pairs(tmp_path: Path) -> None:
+    """Each is a runbook and its steps, in the order in which they stand; without any there are none."""
+    for name in ("a.md", "a.yml", "b.md", "b.yml"):
+        (tmp_path / name).touch()
+    pairs = "[{runbook: a.md, steps: a.yml}, {runbook: b.md, steps: b.yml}]"
+    found = read(tmp_path, f"services: {{a: {{}}}}\nx-gameday: {{procedures: {pairs}}}").procedures
+    assert [[path.name for path in pair] for pair in found] == [["a.md", "a.yml"], ["b.md", "b.yml"]]
+    assert read(tmp_path, "services: {a: {}}").procedures == ()

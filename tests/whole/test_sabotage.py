@@ -6,11 +6,32 @@ import signal
 
 import pytest
 
+from harness import Arrivals, Run, minutes
+from harness.faults import UpstreamOutage
 from harness.sandbox.processes import ProcessSandbox
-from tests.whole.conftest import RunOutage, Saboteur
+from scenarios.test_llm_outage import ALERT, RECOVERED
+from tests.whole.conftest import RunStory, Saboteur
 from tests.whole.strikes import Strike, delete_the_rules, kill, kill_the_load, lead_astray
 
 pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.sabotage, pytest.mark.timeout(150)]
+
+
+def outage_in_short(run: Run) -> None:
+    """The shipped scenario with all of its kinds of claims, half of its response and shorter windows."""
+    with run.load(Arrivals.constant(per_second=60)):
+        calm = run.observe("calm", minutes(5.5))
+        with run.fault(UpstreamOutage("openai")) as outage:
+            run.wait_for(ALERT.firing, at_most=minutes(10))
+            response = run.mitigate("fallback-model")
+            better = run.observe("on the fallback", minutes(5.5))
+        run.wait_for(ALERT.quiet, at_most=minutes(10))
+    run.verify(
+        ALERT.fires(within=minutes(8), of=outage.start),
+        ALERT.delivered(),
+        RECOVERED.during(calm, better),
+        RECOVERED.within(minutes(5), of=response.end, by=outage.end),
+        ALERT.resolves(within=minutes(6), of=outage.end),
+    )
 
 
 def take_the_fault_out(sandbox: ProcessSandbox) -> None:
@@ -43,16 +64,22 @@ BEFORE, INSIDE = ("observe.began", "calm"), ("fault.injected", "")
     ],
 )
 def test_no_sabotage_ever_passes(
-    run_outage: RunOutage, when: tuple[str, str], strike: Strike, outcomes: set[str]
+    run_story: RunStory, when: tuple[str, str], strike: Strike, outcomes: set[str]
 ) -> None:
     """Each way to spoil the evidence, the fault or the path has the outcome that stands for it."""
     saboteur = Saboteur(*when, strike)
-    outage = run_outage(saboteur)
+    outage = run_story(outage_in_short, saboteur)
     assert saboteur.struck
     assert outage.judgement.outcome.value in outcomes, "\n".join(map(str, outage.judgement.verdicts))
 
 
-def test_a_killed_alertmanager_never_delivers(run_outage: RunOutage) -> None:
+def test_nothing_done_to_it_passes(run_story: RunStory) -> None:
+    """What turns red below is red by the sabotage."""
+    outage = run_story(outage_in_short, Saboteur("nothing", "", lambda sandbox: None))
+    assert outage.judgement.outcome.value == "PASS", "\n".join(map(str, outage.judgement.verdicts))
+
+
+def test_a_killed_alertmanager_never_delivers(run_story: RunStory) -> None:
     """The claim of delivery itself is FAIL or UNKNOWN when Alertmanager is gone before the alert fires."""
-    outage = run_outage(Saboteur(*INSIDE, kill("alertmanager")))
+    outage = run_story(outage_in_short, Saboteur(*INSIDE, kill("alertmanager")))
     assert outage.of("is delivered")[0] in {"FAIL", "UNKNOWN"}
