@@ -1,6 +1,6 @@
 """Every scenario: each way to spoil it, and each control, once for all of them.
 
-A table of scenarios and of what is done to them. `make test` takes one cell of every other row (tests/whole/
+A table of scenarios and of what is done to them. `make test` takes one cell of every fourth row (tests/whole/
 test_sabotage.py has the rows for one scenario), `make table` all of it, which takes hours.
 """
 
@@ -53,14 +53,16 @@ STRIKES = {
     "fault taken out": (INSIDE, take_the_fault_out),
 }
 # Taking out a fault needs one, and these have none.
-FAULTLESS = {"quiet_when_healthy", "rolling_restart", "healthy_limit"}
+FAULTLESS = {"quiet_when_healthy", "rolling_restart", "deploy", "healthy_limit"}
 
 
 def cells(rows: list[str]) -> list[object]:
     """The whole table; all but a few cells are marked."""
     found: list[object] = []
     for (at, row), (column, name) in product(enumerate(rows), enumerate(STORIES)):
-        taken = at % 2 == 0 and column == (3 * at + 2) % len(STORIES)
+        if row == "fault taken out" and name in FAULTLESS:
+            continue
+        taken = at % 4 == 0 and column == (3 * at + 5) % len(STORIES)
         found.append(pytest.param(row, name, id=f"{row}, {name}", marks=[] if taken else [pytest.mark.table]))
     return found
 
@@ -68,8 +70,6 @@ def cells(rows: list[str]) -> list[object]:
 @pytest.mark.parametrize(("strike", "name"), cells(list(STRIKES)))
 def test_no_sabotage_ever_passes(run_story: RunStory, strike: str, name: str) -> None:
     """Whatever is broken behind the back of whichever scenario, it is never PASS, and never a traceback."""
-    if strike == "fault taken out" and name in FAULTLESS:
-        pytest.skip("it has no fault")
     when, blow = STRIKES[strike]
     saboteur = Saboteur(*when, blow)
     told = run_story(STORIES[name], saboteur)
