@@ -123,7 +123,7 @@ def _insist_on_a_pass(item: pytest.Item) -> None:
 
     judgement = live.judgement or live.conclude(checks=[])
     if judgement.outcome is not Outcome.PASS:
-        raise NotProven(judgement)
+        raise NotProven.by(judgement)
 
 
 def _conclude_broken(item: pytest.Item, problem: BaseException) -> None:

@@ -49,6 +49,15 @@ class NotProven(AssertionError):
         super().__init__("\n".join(map(str, judgement.verdicts)))
         self.judgement = judgement
 
+    @classmethod
+    def by(cls, judgement: Judgement) -> NotProven:
+        """What stands for `judgement`: an INVALID run has a type of its own, by which others can tell it."""
+        return InvalidRun(judgement) if judgement.outcome is Outcome.INVALID else NotProven(judgement)
+
+
+class InvalidRun(NotProven):
+    """The experiment was not the one intended: this run says nothing about the system, and may be repeated."""
+
 
 class Run:
     """One scenario, while it runs. Scenarios call its methods in the order of their story and end with `verify`."""
@@ -145,7 +154,7 @@ class Run:
         self._frozen = True
         judgement = self.conclude(checks=self.claimed)
         if judgement.outcome is not Outcome.PASS:
-            raise NotProven(judgement)
+            raise NotProven.by(judgement)
         return judgement
 
     # -- for the session -----------------------------------------------------------------------------------------
