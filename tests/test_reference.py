@@ -74,6 +74,8 @@ def test_a_broken_link_would_be_noticed(target: str, odd: str) -> None:
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 # Options in the documents that are not ours: whose they are.
 FOREIGN = {
+    "--reruns": "pytest-rerunfailures",
+    "--only-rerun": "pytest-rerunfailures",
     "--wait": "docker compose up",
     "--query.lookback-delta": "Prometheus",
     "--scrape.discovery-reload-interval": "Prometheus",
