@@ -13,7 +13,7 @@ SPIKE = Alert("HTTP503ErrorSpike", severity="critical", job="generation-service"
 SLOW = Alert("SlowAnswers", job="generation-service")
 MEMORY = Alert("MemoryNearLimit", job="generation-service")
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
-# While documents still come they take what CPU is left, on two cores all of it: of every hundred one or two have bad luck.
+# While documents still come they take what CPU is left, on two cores all of it: of a hundred users one or two miss out.
 BESIDE_DOCUMENTS = Slo.recovery(error_503=percent(5), mean=seconds(2))
 USUAL = Arrivals.constant(per_second=60)
 JSON = {"Content-Type": "application/json"}
