@@ -13,8 +13,9 @@ SPIKE = Alert("HTTP503ErrorSpike", severity="critical", job="generation-service"
 SLOW = Alert("SlowAnswers", job="generation-service")
 MEMORY = Alert("MemoryNearLimit", job="generation-service")
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
-# While documents still come they take what CPU is left, on two cores all of it: of a hundred users one or two miss out.
-BESIDE_DOCUMENTS = Slo.recovery(error_503=percent(5), mean=seconds(2))
+# While documents still come they take what CPU is left, on two cores all of it, and the places of jobs that a search
+# needs too: a search may be refused, and of a hundred users who write a script one or two may miss out.
+BESIDE_DOCUMENTS = Slo.recovery(error_503=percent(5), mean=seconds(2)).on("POST /api/generation/scripts")
 USUAL = Arrivals.constant(per_second=60)
 JSON = {"Content-Type": "application/json"}
 DOCUMENT = json.dumps({"query": "a bakery at night", "pages": 1400})
@@ -29,14 +30,14 @@ def test_cpu_used_up_by_heavy_jobs(run: Run) -> None:
     with run.load(USUAL):
         run.observe("calm", minutes(2))
         with run.fault(jobs) as busy:
-            run.wait_for(SLOW.firing, at_most=minutes(10))
+            run.wait_for(SLOW.firing, at_most=minutes(14))
             response = run.mitigate("rag-limits")
             better = run.observe("with fewer jobs", minutes(5.5))
         run.wait_for(SLOW.quiet, at_most=minutes(10))
         run.restore("rag-limits")
         after = run.observe("back to normal", minutes(5.5))
     run.verify(
-        SLOW.fires(within=minutes(8), of=busy.start),
+        SLOW.fires(within=minutes(12), of=busy.start),
         BESIDE_DOCUMENTS.during(better),
         BESIDE_DOCUMENTS.within(minutes(5), of=response.end, by=busy.end),
         RECOVERED.during(after),

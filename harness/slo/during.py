@@ -46,8 +46,8 @@ class During:
             return Outcome.UNKNOWN, "this window never began", "never began"
         if span.ended is None:
             return Outcome.UNKNOWN, "this window never ended", "never ended"
-        samples = sorted(record.during([span]), key=lambda sample: sample.planned)
-        problem = coverage_problem(record, samples, span.began, span.ended)
+        samples = self.limits.counted(record.during([span]))
+        problem = self.limits.missing(record.samples) or coverage_problem(record, samples, span.began, span.ended)
         stretch = measure(samples, self.limits) if samples else Stretch(0, (), "n=0")
         if problem:
             return Outcome.UNKNOWN, problem, stretch.figures

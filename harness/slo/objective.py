@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from harness.errors import UsageError
@@ -31,6 +31,13 @@ class Objectives:
     def needs(self) -> int:
         """How many requests a window must hold, all of them in order, before these objectives can PASS."""
         return needed(self.limits)
+
+    def on(self, *requests: str) -> Objectives:
+        """The same objectives, of just the requests with these names ("POST /orders"), as the load's users call them.
+        Others don't count; a name that no request had is UNKNOWN."""
+        if not requests:
+            raise UsageError("on() needs the name of a request", hint='as the load calls it: RECOVERED.on("GET /")')
+        return replace(self, limits=replace(self.limits, requests=requests))
 
     def during(self, *windows: Window) -> During:
         """The claim that the objectives were met in each of `windows`, taken by itself."""

@@ -90,8 +90,10 @@ class RecoveredWithin:
             return f"{self.of if of is None else self.by} never came"
         if until <= of:
             return f"{self.by or 'the end of the load'} did not come after {self.of}"
-        samples = sorted(record.samples, key=lambda sample: sample.planned)
-        problem = coverage_problem(record, _between(samples, of, until), of, until)
+        samples = self.limits.counted(record.samples)
+        problem = self.limits.missing(record.samples) or coverage_problem(
+            record, _between(samples, of, until), of, until
+        )
         if problem:
             return problem
         injected = [fault.injected_at for fault in record.faults if fault.injected_at is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -252,6 +253,37 @@ def test_during_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="needs a window"):
         RECOVERED.during()
     assert During(limits=RECOVERED.limits, windows=()).judge(record(CALM)).outcome is Outcome.UNKNOWN
+
+
+OTHERS = [replace(each, name="GET /search") for each in CALM]
+FAILING = [replace(each, status=503, ok=False) for each in OTHERS]
+
+
+def test_objectives_of_some_requests_leave_the_others_out() -> None:
+    """What others got neither spoils nor saves what the named requests must get."""
+    mixed = record([*CALM, *FAILING])
+    assert RECOVERED.during(W).judge(mixed).outcome is Outcome.FAIL
+    assert RECOVERED.on("GET /").during(W).judge(mixed).outcome is Outcome.PASS
+    assert RECOVERED.on("GET /search").during(W).judge(mixed).outcome is Outcome.FAIL
+    assert RECOVERED.on("GET /search", "GET /").during(W).judge(mixed).outcome is Outcome.FAIL
+    assert "of GET /search" in RECOVERED.on("GET /search").during(W).claim
+
+
+def test_named_requests_must_cover_the_window_themselves() -> None:
+    """Others can't stand in for named requests that came only now and then, or never."""
+    half = record([*CALM, *OTHERS[: len(OTHERS) // 2]])
+    assert "no arrivals for" in RECOVERED.on("GET /search").during(W).judge(half).observed
+    verdict = RECOVERED.on("GET /serch", "GET /").during(W).judge(record([*CALM, *OTHERS]))
+    assert verdict.outcome is Outcome.UNKNOWN
+    assert verdict.observed == "no request is called GET /serch; there are GET /, GET /search"
+
+
+def test_no_requests_named_is_refused() -> None:
+    """Objectives of no request would hold always."""
+    with pytest.raises(UsageError, match="needs the name"):
+        RECOVERED.on()
+    with pytest.raises(UsageError, match="no limit"):
+        Objectives(Limits(requests=("GET /",)))
 
 
 def test_objectives_say_what_they_are() -> None:

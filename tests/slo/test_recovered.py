@@ -72,6 +72,20 @@ def test_no_503_is_no_recovery(how: dict[str, object]) -> None:
     assert _within(minutes(5)).judge(_run(samples)).outcome is Outcome.FAIL
 
 
+def test_named_requests_recover_by_themselves() -> None:
+    """Requests that are not named may fail to the end; named ones that nobody sent recover from nothing."""
+    others = [replace(each, name="GET /search") for each in steady(0, 40, status=503)]
+    run = _run([*_outage(5, 12), *others])
+    assert _within(minutes(5)).judge(run).outcome is Outcome.FAIL
+    named = RECOVERED.on("GET /").within(minutes(5), STEP.end, FAULT.end)
+    assert named.judge(run).outcome is Outcome.PASS
+    verdict = RECOVERED.on("GET /x").within(minutes(5), STEP.end).judge(run)
+    assert (verdict.outcome, verdict.observed) == (
+        Outcome.UNKNOWN,
+        "no request is called GET /x; there are GET /, GET /search",
+    )
+
+
 def test_a_relapse_moves_the_recovery_behind_it() -> None:
     """A relapse before `by` makes recovery later, and is reported."""
     samples = [*_outage(5, 12, until=20), *steady(20, 22, status=503), *steady(22, 40)]
