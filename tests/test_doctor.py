@@ -134,8 +134,8 @@ def test_text_and_json_say_the_same(machine: Path) -> None:
 
 @pytest.mark.integration
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs a usual machine")
-def test_a_real_diagnosis_is_quick() -> None:
-    """On the machine as it is, a diagnosis takes less than 1.5 s."""
+def test_a_real_diagnosis_waits_for_nothing() -> None:
+    """On the machine as it is, whatever it has or lacks, a diagnosis comes to its end."""
     began = time.monotonic()
     diagnose()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 15

@@ -231,8 +231,8 @@ def test_a_second_request_to_stop_does_not_wait(driver: Drive, spawner: LocalSpa
         spawner.only().terminate()
         assert not until(lambda: spawner.only().poll() is not None, at_most=0.7)
         spawner.only().terminate()
-        assert until(lambda: spawner.only().poll() is not None, at_most=2)
-    assert time.monotonic() - asked < 3
+        assert until(lambda: spawner.only().poll() is not None, at_most=10)
+    assert time.monotonic() - asked < 15  # half of what it would wait by itself
     assert (load.record.complete, load.record.in_flight) == (True, load.record.sent), load.record.problem
 
 

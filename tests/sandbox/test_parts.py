@@ -197,7 +197,7 @@ def test_a_program_that_hangs_is_passed_over(bare_machine: Path, monkeypatch: py
     began = time.monotonic()
     with pytest.raises(PartMissing, match=r"did not answer --version within 0.1 s"):
         parts.find("prometheus")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
 
 
 def test_the_second_name_on_path_will_do(program: Program) -> None:

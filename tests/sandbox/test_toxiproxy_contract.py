@@ -288,7 +288,7 @@ def test_latency_does_not_throttle(link: Link) -> None:
         caller.say("give 2000000")
         assert len(caller.read(2_000_000)) == 2_000_000
         took = time.monotonic() - began
-    assert 0.200 - EARLY <= took < 1.5
+    assert 0.200 - EARLY <= took < 5  # one after the other they would take longer
 
 
 @pytest.mark.parametrize("stream", STREAMS)
