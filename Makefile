@@ -8,12 +8,12 @@ SCALE ?= 60
 COUNT ?= 20
 FUZZ ?= 10000
 ARGS ?=
-ANY = setup drill scenarios test unit check table torture fuzz bench lock clean help
+ANY = setup drill scenarios test unit check findings ablation blind-spots table torture fuzz bench lock clean help
 .PHONY: $(ANY)
 
 help:  ## list the targets
 	@echo "make TARGET"
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1	\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1	\2/p' Makefile | expand -t 14
 
 setup:  ## install packages into .venv and servers into the cache folder (under a second when done before)
 	@scripts/set-up
@@ -34,6 +34,12 @@ test: setup  ## all tests, those with real servers included
 table: setup  ## every scenario under every sabotage and every control; hours (ARGS='-k "no_claim_is_vacuous"')
 	@.venv/bin/pytest tests/whole/test_every_scenario.py $(ARGS)
 
+findings: setup  ## write docs/runbook-findings.md from the latest run of each scenario (after `make scenarios`)
+	@.venv/bin/gameday runbook findings --output docs/runbook-findings.md
+
+ablation: setup  ## what each step against an LLM outage is good for: docs/ablation.md; five minutes
+	@.venv/bin/gameday ablate llm_outage --output docs/ablation.md
+
 unit: setup  ## the tests without servers; at most a minute
 	@.venv/bin/pytest -m "not integration and not sabotage" $(ARGS)
 
@@ -50,6 +56,9 @@ fuzz: setup  ## send the admin API FUZZ=10000 generated requests; each must be a
 
 bench: setup  ## measure again what docs/measurements.md says (ARGS=--real-time: at scale 1 too)
 	@.venv/bin/python -m tests.bench $(ARGS)
+
+blind-spots: setup  ## write docs/blind-spots.md anew: what the deployed alerts can't see
+	@.venv/bin/python -m harness.blind_spots docs/blind-spots.md
 
 lock: setup  ## resolve requirements.lock anew from pyproject.toml
 	@printf 'hatchling\neditables\nuv\n' | .venv/bin/uv pip compile pyproject.toml - --all-extras --universal --python-version 3.11 \

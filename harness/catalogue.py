@@ -88,10 +88,12 @@ def _needs(function: ast.FunctionDef) -> tuple[str, ...]:
 
 
 def steps_named(tree: ast.AST) -> tuple[str, ...]:
-    """The runbook steps that `tree` names: literal arguments of `….mitigate(…)` and `….restore(…)`."""
+    """The runbook steps that `tree` names: literal arguments of `….mitigate(…)`, `….restore(…)` and `….look(…)`."""
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
     asked = [
-        call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in {"mitigate", "restore"}
+        call
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr in {"mitigate", "restore", "look"}
     ]
     names = [argument.value for call in asked for argument in call.args if isinstance(argument, ast.Constant)]
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))

@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 
 from harness.errors import HarnessError, UsageError
 from harness.model.verdict import Control
-from harness.settings import DEFAULT_SCALE, Settings
+from harness.settings import DEFAULT_SCALE, Settings, control_of, problems_of
 
 
 class _Commands(TyperGroup):
@@ -40,6 +40,8 @@ app = typer.Typer(
 )
 runbook_app = typer.Typer(no_args_is_help=True, help="Look into a runbook.")
 app.add_typer(runbook_app, name="runbook")
+alerts_app = typer.Typer(no_args_is_help=True, help="Look into alerting rules.")
+app.add_typer(alerts_app, name="alerts")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 ComposeOption = Annotated[Path, typer.Option("--compose", "-f", help="The topology: a compose file.")]
@@ -69,7 +71,9 @@ def up(
     """Start the sandbox by itself, to explore it; it stays until `gameday down`."""
     from harness import session
 
-    status = session.up(Settings(compose=compose, runtime=_runtime(runtime), time_scale=time_scale), say=_say)
+    _check(runtime=runtime, time_scale=time_scale)
+    settings = Settings(compose=compose, runtime=runtime, time_scale=time_scale)  # type: ignore[arg-type]  # checked
+    status = session.up(settings, say=_say)
     _show([_plain(service) for service in status] if as_json else session.table(status), as_json)
 
 
@@ -113,6 +117,8 @@ def run(
     runtime: RuntimeOption = "auto",
     time_scale: ScaleOption = DEFAULT_SCALE,
     control: Annotated[str, typer.Option(help="Leave something out: none, no-fault or no-mitigation.")] = "none",
+    without: Annotated[list[str] | None, typer.Option(help="Leave this step of the runbook out.")] = None,
+    order: Annotated[str, typer.Option(help="Perform these steps in this order: A,B,C.")] = "",
     repeat: Annotated[int, typer.Option(min=1, max=1000, help="Run each this often.")] = 1,
     seed: Annotated[int, typer.Option(help="Makes load and draws repeatable.")] = 1,
     runs: RunsOption = RUNS,
@@ -123,13 +129,17 @@ def run(
     from harness.catalogue import find
     from harness.running import run_scenarios
 
+    left_out, ordered = tuple(without or ()), tuple(filter(None, order.split(",")))
+    _check(runtime=runtime, control=control, time_scale=time_scale, without=left_out, order=ordered)
     settings = Settings(
         compose=compose,
-        runtime=_runtime(runtime),
+        runtime=runtime,  # type: ignore[arg-type]  # one of them, as was just checked
         time_scale=time_scale,
-        control=_control(control),
+        control=control_of(control, left_out, ordered),
         seed=seed,
         runs=runs,
+        without=left_out,
+        order=ordered,
     )
     entries = find(Path("scenarios"), names)
     session.prepare_run(settings, {step for entry in entries for step in entry.steps})
@@ -173,6 +183,28 @@ def report(
 
 
 @app.command()
+def ablate(
+    name: Annotated[str, typer.Argument(help="A scenario, as `gameday list` names it.")],
+    compose: ComposeOption = COMPOSE,
+    runtime: RuntimeOption = "auto",
+    time_scale: ScaleOption = DEFAULT_SCALE,
+    repeat: Annotated[int, typer.Option(min=1, max=100, help="Perform each variant this often.")] = 1,
+    seed: Annotated[int, typer.Option(help="Makes load and draws repeatable.")] = 1,
+    runs: RunsOption = RUNS,
+    form: Annotated[str, typer.Option("--format", help="md, html or json.")] = "md",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file.")] = None,
+) -> None:
+    """Say what each step of a scenario is good for: run it without each, with each alone, in other orders."""
+    from harness import ablation
+
+    ablation.check_form(form)
+    _check(runtime=runtime, time_scale=time_scale)
+    settings = Settings(compose=compose, runtime=runtime, time_scale=time_scale, seed=seed, runs=runs)  # type: ignore[arg-type]  # checked
+    text = ablation.write(ablation.of_scenario(name, settings, repeat), form)
+    _write(text, output)
+
+
+@app.command()
 def matrix(
     folders: Annotated[
         list[Path] | None, typer.Argument(help="Run folders; each scenario's latest run if left out.")
@@ -183,14 +215,8 @@ def matrix(
 ) -> None:
     """Hold root causes against alerts: which fire for which, what they can't tell apart, what none of them sees."""
     from harness.matrix import write
-    from harness.rejudge import save
 
-    text = write(folders or [], runs, form)
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        save(output, text)
-        _show(str(output), False)
+    _write(write(folders or [], runs, form), output)
 
 
 @runbook_app.command()
@@ -204,6 +230,67 @@ def outline(
 
     text, plain = outline_of(file, compose)
     _show(plain if as_json else text, as_json)
+
+
+@runbook_app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A Markdown runbook.")],
+    rules: Annotated[list[Path] | None, typer.Option(help="A file of alert rules to hold it against.")] = None,
+    openapi: Annotated[list[str] | None, typer.Option(help="An OpenAPI file, as FILE or HOST:PORT=FILE.")] = None,
+    compose: Annotated[
+        Path | None, typer.Option(help="A compose file: its rules, and the operators' settings.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="text, json or sarif.")] = "text",
+    as_json: JsonOption = False,
+    off: Annotated[list[str] | None, typer.Option(help="Switch a rule off: RULE=REASON.")] = None,
+) -> None:
+    """Say what is wrong with any runbook, by reading it alone; nothing is started, run or fetched."""
+    from harness.lint import show
+    from harness.lint.check import check_file
+
+    form = show.checked_format("json" if as_json else form)
+    found = check_file(file, rules=rules or (), openapi=openapi or (), compose=compose, off=off or ())
+    _show(getattr(show, form)(found), form != "text")
+    raise typer.Exit(found.exit_code)
+
+
+@alerts_app.command(name="blind-spots")
+def blind_spots(
+    rules: Annotated[list[Path] | None, typer.Argument(help="Files of rules; the topology's own if left out.")] = None,
+    alert: Annotated[str, typer.Option(help="This alert alone.")] = "",
+    compose: ComposeOption = COMPOSE,
+    traffic: Annotated[float, typer.Option(help="How many requests users make in a second.")] = 60.0,
+    runs: Annotated[Path | None, typer.Option("--runs", help="Hold it against the latest runs in this folder.")] = None,
+    form: Annotated[str, typer.Option("--format", help="md, html, svg (the picture alone) or json.")] = "md",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compute which outages a rule misses or sees late: traffic, spread over series, length, flapping."""
+    from harness.blind_spots import write
+    from harness.rejudge import save
+
+    text = write(rules or [], alert, compose, "json" if as_json else form, traffic=traffic, runs=runs)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        save(output, text)
+        _say(str(output))
+
+
+@runbook_app.command()
+def findings(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders; each scenario's latest run if left out.")
+    ] = None,
+    compose: ComposeOption = COMPOSE,
+    runs: RunsOption = RUNS,
+    form: Annotated[str, typer.Option("--format", help="md, json, or patch for the corrected runbook.")] = "md",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file.")] = None,
+) -> None:
+    """Say what each command line of the runbook does, by recorded runs, and what it should read instead."""
+    from harness.findings import write
+
+    _write(write(folders or [], runs, compose, form), output)
 
 
 @app.command()
@@ -243,22 +330,25 @@ def _said_plainly() -> Iterator[None]:
         raise SystemExit(141) from None
 
 
-def _runtime(name: str) -> Any:
-    from harness.settings import RUNTIMES
-
-    if name not in RUNTIMES:
-        raise UsageError(f"--runtime {name}: choose one of {', '.join(RUNTIMES)}")
-    return name
-
-
-def _control(name: str) -> Control:
-    if name not in set(Control):
-        raise UsageError(f"--control {name}: choose one of {', '.join(Control)}")
-    return Control(name)
+def _check(*, control: str = Control.NONE, **options: Any) -> None:
+    """Raise UsageError where options can't be used."""
+    if problems := problems_of(control=control, **options):
+        raise UsageError("these options can't be used", problems=problems)
 
 
 def _show(what: Any, as_json: bool) -> None:
     sys.stdout.write(json.dumps(what, indent=1, ensure_ascii=False) + "\n" if as_json else f"{what}\n")
+
+
+def _write(text: str, output: Path | None) -> None:
+    """A document to `output`, whose name is then shown, or to standard output."""
+    from harness.rejudge import save
+
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        save(output, text)
+        _show(str(output), False)
 
 
 def _say(text: str) -> None:

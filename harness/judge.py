@@ -46,7 +46,9 @@ AnyCheck = Annotated[
 ]
 ABANDONED = "run.abandoned"
 CLAIMED = "run.claimed"
+REORDERED = "steps.reordered"
 RECOVERED = "slo.recovered_within"
+OBJECTIVES = "slo."  # how the kinds of checks begin that speak of users
 # A machine was crowded while nothing of it was left and others than the run used so much of it (shares of all cores); a
 # run in which it was so for this share of the time can't say FAIL.
 ALL_OF_IT = 0.95
@@ -89,6 +91,16 @@ def judge(record: Record) -> Judgement:
     )
 
 
+def verdict_on(plain: Mapping[str, Any], record: Record) -> Verdict:
+    """The verdict on one claim in its JSON form, whatever else is claimed."""
+    return _decoded(plain, record)
+
+
+def objectives(record: Record) -> tuple[Verdict, ...]:
+    """The verdicts of `record` on what users must get, whatever else is claimed."""
+    return tuple(_decoded(plain, record) for plain in record.checks if str(plain.get("kind")).startswith(OBJECTIVES))
+
+
 def _soundness(record: Record) -> Iterator[Check]:
     for fault in record.faults:
         if not (fault.skipped and record.control is Control.NO_FAULT):
@@ -97,7 +109,9 @@ def _soundness(record: Record) -> Iterator[Check]:
     for load in record.loads:
         yield LoadKeptUp(window=load.window)
     for step in record.steps:
-        if not (step.skipped and record.control is Control.NO_MITIGATION):
+        left_out = step.skipped and record.control in (Control.NO_MITIGATION, Control.ABLATION)
+        not_here = step.not_here and step.commands and all(command.refused for command in step.commands)
+        if not left_out and not not_here:
             yield StepWorked(window=step.window)
     if record.census_before is not None and not record.error:
         yield Unchanged()
@@ -144,8 +158,9 @@ def _conduct(record: Record) -> Iterator[Verdict]:
     if (untold := list(_untold(record))) and not record.error:
         yield Verdict(claim="the record is whole", outcome=Outcome.UNKNOWN, observed="; ".join(untold))
     left_out = any(fault.skipped for fault in record.faults) or any(step.skipped for step in record.steps)
-    if record.control is not Control.NONE and not left_out and not record.error:
-        said = f"--control {record.control} had nothing to leave out"
+    changed = left_out or any(event.kind == REORDERED for event in record.events)
+    if record.control is not Control.NONE and not changed and not record.error:
+        said = f"the control {record.control} had nothing to leave out"
         yield Verdict(claim="the control changed the story", outcome=Outcome.INVALID, observed=said)
 
 

@@ -39,6 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--runtime", default="auto", help="where the sandbox runs: auto, compose or processes")
     group.addoption("--time-scale", type=float, default=None, metavar="N", help="divide observation time by N (60)")
     group.addoption("--control", default="none", help="leave something out: no-fault or no-mitigation")
+    group.addoption("--without", action="append", default=[], metavar="STEP", help="leave this runbook step out")
+    group.addoption("--order", default="", metavar="A,B,C", help="perform these runbook steps in this order")
     group.addoption("--seed", type=int, default=1, help="makes load and draws repeatable (1)")
     group.addoption("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run folders go (runs)")
     group.addoption(
@@ -196,27 +198,24 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def _settings(config: pytest.Config) -> Settings:
     from harness.errors import UsageError
-    from harness.model.verdict import Control
-    from harness.settings import DEFAULT_SCALE, RUNTIMES, Settings
+    from harness.settings import DEFAULT_SCALE, Settings, control_of, problems_of
 
     option: argparse.Namespace = config.option
-    problems = []
-    if option.runtime not in RUNTIMES:
-        problems.append(f"--runtime {option.runtime}: choose one of {', '.join(RUNTIMES)}")
-    if option.control not in set(Control):
-        problems.append(f"--control {option.control}: choose one of {', '.join(Control)}")
     scale = DEFAULT_SCALE if option.time_scale is None else option.time_scale
-    if not 1 <= scale <= 1000:
-        problems.append(f"--time-scale {scale:g}: choose a number between 1 (real time) and 1000")
-    if problems:
+    without, order = tuple(option.without), tuple(filter(None, option.order.split(",")))
+    if problems := problems_of(
+        runtime=option.runtime, control=option.control, time_scale=scale, without=without, order=order
+    ):
         raise UsageError("these options can't be used", problems=problems)
     return Settings(
         compose=option.compose,
         runtime=option.runtime,
         time_scale=scale,
-        control=Control(option.control),
+        control=control_of(option.control, without, order),
         seed=option.seed,
         runs=option.runs,
+        without=without,
+        order=order,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -14,7 +14,7 @@ from harness.census.unchanged import differences, no_way_back
 from harness.clock import wall_seconds
 from harness.errors import UsageError
 from harness.faults import Fault
-from harness.judge import ABANDONED, CLAIMED, encode_check, fingerprint
+from harness.judge import ABANDONED, CLAIMED, REORDERED, encode_check, fingerprint
 from harness.keeper import FaultKeeper
 from harness.logs.collect import collect as collect_logs
 from harness.model.check import Check
@@ -62,12 +62,24 @@ class InvalidRun(NotProven):
 class Run:
     """One scenario, while it runs. Scenarios call its methods in the order of their story and end with `verify`."""
 
-    def __init__(self, cast: Cast, *, scenario: Scenario, folder: Path, control: Control, seed: int) -> None:
+    def __init__(
+        self,
+        cast: Cast,
+        *,
+        scenario: Scenario,
+        folder: Path,
+        control: Control,
+        seed: int,
+        without: Collection[str] = (),
+        order: Sequence[str] = (),
+    ) -> None:
         self._cast = cast
         self._scenario = scenario
         self.folder = folder
         self._control = control
         self._seed = seed
+        self._without = frozenset(without)
+        self._order = tuple(order)
         self._story = _Story()
         self._census = cast.census.take()
         self._began = cast.clock.now()
@@ -136,11 +148,19 @@ class Run:
 
     def mitigate(self, *steps: str) -> Window:
         """Perform the runbook's steps, in this order, as its operators would. Returns the window of the last one."""
-        return self._perform(steps)
+        return self._perform(self._reordered(steps), left_out=self._without)
+
+    def look(self, *steps: str) -> Window:
+        """Perform steps of the runbook that change nothing: diagnosis, monitoring. Returns the window of the last."""
+        return self._perform(steps, looking=True)
 
     def restore(self, *steps: str) -> Window:
-        """Take back what `steps` did, by the runbook's own steps for it."""
-        return self._perform([back for step in steps for back in self._cast.operator.taking_back(step)])
+        """Take back what `steps` did, by the runbook's own steps for it. Of those left out there is nothing to take
+        back."""
+        ways = {step: self._cast.operator.taking_back(step) for step in steps}
+        wanted = {back for step, way in ways.items() if step not in self._without for back in way}
+        backs = [back for way in ways.values() for back in way]
+        return self._perform(backs, left_out=(frozenset(backs) - wanted) | self._without)
 
     def verify(self, *checks: Check) -> Judgement:
         """Freeze the record and judge every claim at once, when all else is over. Raises NotProven where the outcome
@@ -265,7 +285,15 @@ class Run:
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
-    def _perform(self, steps: Sequence[str]) -> Window:
+    def _reordered(self, steps: Sequence[str]) -> Sequence[str]:
+        """`steps` with those that an ablation orders in that order, in the places that they have."""
+        turns = iter([step for step in self._order if step in steps])
+        found = [next(turns) if step in self._order else step for step in steps]
+        if found != list(steps):
+            self._event(REORDERED, ", ".join(found), written=", ".join(steps))
+        return found
+
+    def _perform(self, steps: Sequence[str], *, left_out: Collection[str] = (), looking: bool = False) -> Window:
         operator = self._cast.operator
         if problems := operator.problems(steps):
             raise UsageError("the runbook has no such step", problems=problems, hint="see `gameday runbook outline`")
@@ -273,8 +301,9 @@ class Run:
             raise UsageError("no step was named")
         for step in steps:
             with self._window(step, "step") as window:
-                skipped = self._control is Control.NO_MITIGATION or self._pointless()
-                for keeper in () if skipped else self._keepers:
+                spared = self._control is Control.NO_MITIGATION and not looking
+                skipped = spared or step in left_out or self._pointless()
+                for keeper in () if skipped or looking else self._keepers:
                     keeper.mitigated()
                 record = operator.skip(step, window.name) if skipped else operator.perform(step, window.name)
             self._story.steps.append(record)

@@ -15,7 +15,7 @@ import pytest
 from harness.catalogue import Entry
 from harness.errors import UsageError
 from harness.model.judgement import Judgement
-from harness.model.verdict import Outcome, worst
+from harness.model.verdict import Control, Outcome, worst
 from harness.pytest_plugin import RESULTS, Results
 from harness.settings import Settings
 from harness.store import verdict_json
@@ -110,8 +110,10 @@ def _arguments(settings: Settings) -> list[str]:
         *("--no-header", "--no-summary", "-q"),
         f"--runtime={settings.runtime}",
         f"--time-scale={settings.time_scale}",
-        f"--control={settings.control.value}",
+        *([] if settings.control is Control.ABLATION else [f"--control={settings.control.value}"]),
         f"--seed={settings.seed}",
         f"--runs={settings.runs}",
         f"--compose={settings.compose}",
+        f"--order={','.join(settings.order)}",
+        *(f"--without={step}" for step in settings.without),
     ]

@@ -70,6 +70,12 @@ def prepare_run(settings: Settings, steps: Collection[str] = ()) -> tuple[Plan, 
     problems += _uncast(topology)
     known = _asked(problems, partial(read_runbook_steps, topology)) or Steps(source="", by_name={})
     problems += known.problems(steps) if known.source else []
+    problems += [
+        f"{option} {step}: the scenario names no such step"
+        for option, chosen in (("--without", settings.without), ("--order", settings.order))
+        for step in chosen
+        if step not in steps
+    ]
     _asked(problems, partial(read_census, topology))
     _refuse(problems)
     return plan, known
@@ -195,7 +201,15 @@ def open_run(settings: Settings, scenario: Scenario, progress: Progress, named: 
             machine=machine.evidence,
             conclude=partial(_conclude, folder),
         )
-        yield Run(cast, scenario=scenario, folder=folder, control=settings.control, seed=settings.seed)
+        yield Run(
+            cast,
+            scenario=scenario,
+            folder=folder,
+            control=settings.control,
+            seed=settings.seed,
+            without=settings.without,
+            order=settings.order,
+        )
 
 
 @contextmanager

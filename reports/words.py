@@ -25,6 +25,10 @@ CONTROLS = {
         "A control: the runbook's steps were left out on purpose. The claims that hang on them must turn red; one "
         "that stays green is vacuous."
     ),
+    Control.ABLATION: (
+        "Steps of the runbook were left out, or performed in another order, on purpose: what came of it says what they "
+        "are good for, and nothing of the runbook as it is."
+    ),
 }
 
 

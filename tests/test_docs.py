@@ -103,6 +103,10 @@ COMMANDS: Mapping[str, Here | Elsewhere] = {
     ".venv/bin/gameday status": BY_HAND,
     ".venv/bin/gameday down": BY_HAND,
     "gameday runbook outline fixtures/runbook/503-error-spike.md": Here(0, "back-to-normal/"),
+    "gameday runbook check fixtures/runbook/503-error-spike.md": Here(1, "redis-cli-misused"),
+    "gameday runbook check fixtures/runbook/503-error-spike.md --compose docker-compose.yml": Here(
+        1, "alert-without-step"
+    ),
     ".venv/bin/python -m harness.sandbox.parts": Elsewhere("CI make setup", "may download; set-up calls it"),
     ".venv/bin/python -m harness.sandbox.parts redis": Here(0, "redis"),
     "python -m harness.faultproxy -host 127.0.0.1 -port 8474 -config fixtures/proxies.json -proxy-metrics": Elsewhere(

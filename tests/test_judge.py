@@ -9,7 +9,7 @@ import pytest
 
 from harness import Alert, Control, Outcome, Slo, judge, minutes, percent, seconds
 from harness.judge import _verdict, encode_check
-from harness.model.record import FaultRecord, LoadRecord, Record, Scenario, StepRecord
+from harness.model.record import CommandRecord, FaultRecord, LoadRecord, Record, Scenario, StepRecord
 from harness.model.timeline import Event, Span, SpanKind, Window
 from harness.model.verdict import Verdict, worst
 
@@ -92,7 +92,28 @@ def test_every_run_is_asked_whether_it_was_sound() -> None:
     skipped = replace(whole, faults=(replace(fault, skipped=True),), steps=(replace(step, skipped=True),), loads=())
     assert "step" not in " ".join(claims(replace(skipped, control=Control.NO_MITIGATION)))
     assert "fault" not in " ".join(claims(replace(skipped, control=Control.NO_FAULT)))
+    assert "step" not in " ".join(claims(replace(skipped, control=Control.ABLATION)))
     assert len(claims(skipped)) == 4, "what was left out without a control is judged all the same"
+
+
+@pytest.mark.parametrize(("refused", "claimed"), [("no such tool", False), ("", True)])
+def test_a_step_that_this_system_has_no_place_for_claims_nothing(refused: str, claimed: bool) -> None:
+    """It is tried all the same: refused, nothing is claimed of it; one that runs is judged."""
+    tried = CommandRecord(
+        variant="as-written", text="tidy", began=0, ended=1, exit_status=None, output="", refused=refused
+    )
+    step = StepRecord(
+        window="tidy", name="tidy", source="", purpose="mitigate", deadline=None, commands=(tried,), not_here="a host"
+    )
+    assert ("tidy" in " ".join(claims(replace(RECORD, steps=(step,))))) is claimed
+
+
+def test_an_ablation_that_changed_nothing_is_invalid() -> None:
+    """It must have left a step out, or performed some in another order."""
+    ablation = replace(RECORD, control=Control.ABLATION)
+    assert claims(ablation)["the control changed the story"] is Outcome.INVALID
+    reordered = Event(at=1010.0, kind=judge.REORDERED, subject="b, a", details={})
+    assert "the control changed the story" not in claims(replace(ablation, events=(reordered,)))
 
 
 def test_our_own_failure_is_an_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from harness import Alert, Arrivals, Control, Logs, UsageError, Window, minutes, seconds
 from harness.errors import SandboxError
-from harness.judge import encode_check
+from harness.judge import REORDERED, encode_check
 from harness.model.judgement import Judgement
 from harness.model.record import Record, Scenario
 from harness.model.verdict import Outcome
@@ -35,13 +36,21 @@ PAGE = Alert("TooManyErrors")
 class Stage:
     """A run on fakes, and the record it ends with."""
 
-    def __init__(self, *, control: Control = Control.NONE, scale: float = 1.0, outcome: Outcome = Outcome.PASS) -> None:
+    def __init__(
+        self,
+        *,
+        control: Control = Control.NONE,
+        scale: float = 1.0,
+        outcome: Outcome = Outcome.PASS,
+        without: Collection[str] = (),
+        order: Sequence[str] = (),
+    ) -> None:
         self.clock = FakeClock(scale)
         self.sandbox = FakeSandbox({"app-database": "database", "app-cache": "cache"})
         self.alerts = FakeAlerts()
         self.journal = FakeJournal()
         self.loads = ScriptedLoad(self.clock)
-        self.operator = FakeOperator({"failover": lambda: None, "failover-off": lambda: None})
+        self.operator = FakeOperator({"failover": lambda: None, "drain": lambda: None, "failover-off": lambda: None})
         self.census = FakeCensus({"limit of app": "20"})
         self.records: list[Record] = []
         self.outcome = outcome
@@ -55,7 +64,7 @@ class Stage:
             census=self.census,
             conclude=self.conclude,
         )
-        self.run = Run(cast, scenario=SCENARIO, folder=Path("1"), control=control, seed=1)
+        self.run = Run(cast, scenario=SCENARIO, folder=Path("1"), control=control, seed=1, without=without, order=order)
 
     def conclude(self, record: Record) -> Judgement:
         self.records.append(record)
@@ -256,6 +265,36 @@ def test_without_mitigation_control_leaves_the_steps_out() -> None:
     stage.run.restore("failover")
     assert not stage.operator.performed
     assert [(step.name, step.skipped) for step in stage.record.steps] == [("failover", True), ("failover-off", True)]
+
+
+def test_an_ablation_leaves_out_a_step_and_what_takes_it_back() -> None:
+    """A step left out is recorded as skipped, with its way back: there is nothing to take back."""
+    stage = Stage(control=Control.ABLATION, without=["failover"])
+    stage.run.mitigate("failover", "drain")
+    stage.run.restore("failover")
+    assert stage.operator.performed == ["drain"]
+    assert [(step.name, step.skipped) for step in stage.record.steps] == [
+        ("failover", True),
+        ("drain", False),
+        ("failover-off", True),
+    ]
+
+
+def test_an_ablation_changes_the_order_of_one_call() -> None:
+    """Steps that one call names are performed in the order asked for, and the record tells that they were."""
+    stage = Stage(control=Control.ABLATION, order=["drain", "failover"])
+    stage.run.mitigate("failover", "drain")
+    stage.run.restore("failover")
+    assert stage.operator.performed == ["drain", "failover", "failover-off"]
+    assert [event.details["written"] for event in stage.record.events if event.kind == REORDERED] == ["failover, drain"]
+
+
+def test_looking_is_performed_under_every_control() -> None:
+    """What only looks is no mitigation: a control leaves it where it is."""
+    stage = Stage(control=Control.NO_MITIGATION)
+    stage.run.look("drain")
+    stage.run.mitigate("failover")
+    assert stage.operator.performed == ["drain"]
 
 
 def test_restore_performs_the_steps_that_take_back(stage: Stage) -> None:

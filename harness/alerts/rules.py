@@ -27,7 +27,8 @@ _RULE_KEYS = frozenset(("alert", "record", "expr", "labels", "annotations", *_RU
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenRule:
-    """A rule as its file has it. `hold` is its `for`."""
+    """A rule as its file has it. `hold` is its `for`, `keep` its `keep_firing_for`, `interval` its group's own (zero:
+    it has none)."""
 
     source: str
     group: str
@@ -36,6 +37,8 @@ class WrittenRule:
     expr: str
     hold: timedelta
     labels: dict[str, str]
+    keep: timedelta = timedelta(0)
+    interval: timedelta = timedelta(0)
 
     def __str__(self) -> str:
         return f"{self.name}{say_labels(self.labels) if self.labels else ''}"
@@ -93,8 +96,9 @@ class _RulesFile:
             self.problems.append("it has no `groups`")
         for group, name in self._groups():
             self._check_times(group, _GROUP_TIMES, f"group {name}")
+            interval = _duration(entries(group).get("interval"))
             for rule in items(entries(group).get("rules")):
-                written = self._rule(rule, name)
+                written = self._rule(rule, name, interval)
                 if written is not None:
                     yield written
 
@@ -105,7 +109,7 @@ class _RulesFile:
                 self.problems.append("a group has no name")
             yield group, name or "?"
 
-    def _rule(self, rule: Node, group: str) -> WrittenRule | None:
+    def _rule(self, rule: Node, group: str, interval: timedelta) -> WrittenRule | None:
         found = entries(rule)
         kind: Literal["alert", "record"] = "alert" if "alert" in found else "record"
         name, expr = scalar(found.get(kind)), scalar(found.get("expr"))
@@ -126,6 +130,8 @@ class _RulesFile:
             expr=expr,
             hold=_duration(found.get("for")),
             labels={key: scalar(value) or "" for key, value in entries(found.get("labels")).items()},
+            keep=_duration(found.get("keep_firing_for")),
+            interval=interval,
         )
 
     def _check_times(self, node: Node, keys: tuple[str, ...], where: str) -> None:

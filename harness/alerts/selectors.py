@@ -82,13 +82,14 @@ def _selectors(expr: str) -> list[Selector]:
 
     def visit(node: Any) -> None:
         if isinstance(node, promql_parser.VectorSelector):
-            found.append(_selector(node))
+            found.append(selector_of(node))
 
     promql_parser.walk(parse(expr), visit)
     return found
 
 
-def _selector(node: Any) -> Selector:
+def selector_of(node: Any) -> Selector:
+    """The selector of a parsed vector selector, its offset left out."""
     matchers = [Matcher(one.name, _OPERATORS[str(one.op)], one.value) for one in node.matchers.matchers]
     if node.name:
         matchers.insert(0, Matcher("__name__", "=", node.name))

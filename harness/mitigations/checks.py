@@ -25,7 +25,7 @@ class StepWorked:
         step = next((step for step in record.steps if step.window == self.window), None)
         if step is None:
             return Verdict(claim=self.claim, outcome=Outcome.UNKNOWN, observed="no such step was performed")
-        outcome, observed = _judged(step)
+        outcome, observed = _said_not_to_run(step) or _judged(step)
         if outcome is Outcome.UNKNOWN and step.purpose == "restore" and (useless := _useless_before(record, step)):
             # Not an open question: what it should take back was never there, and that is already a FAIL.
             outcome, observed = Outcome.FAIL, f"there was nothing to take back: {useless} never had its effect"
@@ -45,6 +45,13 @@ class StepWorked:
         """None: without the fault a step still has its effect, and a control that leaves the step out leaves this
         claim out as well."""
         return frozenset()
+
+
+def _said_not_to_run(step: StepRecord) -> tuple[Outcome, str] | None:
+    """That a step ran which the steps file says can't run here; None where that is not so."""
+    if step.skipped or not step.not_here or all(command.refused for command in step.commands):
+        return None
+    return Outcome.FAIL, f"it runs here, and is said not to: {step.not_here}; correct the steps file"
 
 
 def _judged(step: StepRecord) -> tuple[Outcome, str]:

@@ -10,12 +10,13 @@ from typing import Literal, Protocol
 from harness.clock import Clock
 from harness.errors import EvidenceMissing, HarnessError
 from harness.model.record import CommandRecord, EffectRecord, StepRecord
-from harness.runbook.effect import ABSENT, INCREASED, CommandAnswer, Effect, Source
+from harness.runbook.effect import ABSENT, INCREASED, CommandAnswer, CommandOutput, Effect, Source
 from harness.runbook.parse import split_block
 from harness.runbook.probe import last_object, value_at
 from harness.runbook.steps import Step
 
 Variant = Literal["as-written", "corrected"]
+PRINTED = CommandAnswer | CommandOutput  # what a step's own commands say: nothing, before they have run
 POLL = 0.05  # wall seconds between two readings of an effect
 _QUOTED = 300  # characters of a command's output that a finding repeats
 
@@ -71,6 +72,7 @@ class RunbookStep:
             purpose=self.step.purpose,
             deadline=deadline.total_seconds() if deadline else None,
             no_undo=self.step.no_undo,
+            not_here=self.step.not_here,
             skipped=True,
         )
 
@@ -115,10 +117,12 @@ class _Attempt:
         self.commands.append(self._shell.run(text, variant=variant, limit=self._step.deadline))
 
     def _before(self, effects: Sequence[Effect]) -> list[str | None]:
-        return [ABSENT if isinstance(effect.source, CommandAnswer) else self._read(effect) for effect in effects]
+        return [ABSENT if isinstance(effect.source, PRINTED) else self._read(effect) for effect in effects]
 
     def _read(self, effect: Effect) -> str | None:
         try:
+            if isinstance(effect.source, CommandOutput):
+                return "\n".join(command.output for command in self.commands).strip()
             if isinstance(effect.source, CommandAnswer):
                 printed = last_object(self.commands[-1].output)
                 return value_at(printed, effect.source.pointer) if printed else ABSENT
@@ -167,7 +171,7 @@ def _held(effect: Effect, before: str | None, after: str | None) -> bool | None:
     if after is None or (before is None and effect.becomes == INCREASED):
         return None
     if after == ABSENT:
-        return False if isinstance(effect.source, CommandAnswer) else None
+        return False if isinstance(effect.source, PRINTED) else None
     if not effect.holds(before, after):
         return False
     was_so_before = before is None or (effect.becomes != INCREASED and effect.holds(None, before))

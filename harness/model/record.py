@@ -103,19 +103,20 @@ class StepRecord:
 
     `finding` says what the runbook's own text failed to do; `accepted` is the reason why that finding is known and
     tolerated (empty: it is new, and fails the step). `no_undo` says why the runbook has no way back from it, where it
-    has none.
+    has none, `not_here` why its lines can't be run in this system.
     """
 
     window: str
     name: str
     source: str  # "503-error-spike.md:123"
-    purpose: Literal["mitigate", "restore"]
+    purpose: Literal["mitigate", "restore", "look"]
     deadline: float | None
     commands: tuple[CommandRecord, ...] = ()
     effects: tuple[EffectRecord, ...] = ()
     finding: str = ""
     accepted: str = ""
     no_undo: str = ""
+    not_here: str = ""
     skipped: bool = False
     problem: str = ""
 

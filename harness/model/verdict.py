@@ -32,6 +32,7 @@ class Control(StrEnum):
     NONE = "none"
     NO_FAULT = "no-fault"
     NO_MITIGATION = "no-mitigation"
+    ABLATION = "ablation"  # some of the runbook's steps left out, or in another order: what each is good for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

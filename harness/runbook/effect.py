@@ -18,6 +18,7 @@ _NUMERIC: dict[str, Callable[[float, float], bool]] = {
 }
 _COMPARED = re.compile(r"\s*(==|!=|>=|<=|>|<)\s*(.+?)\s*")
 INCREASED = "increased"
+MATCHES = "matches "  # and a regular expression, that is to be found somewhere
 ABSENT = "absent"  # what a reading says of a series that is not there
 
 
@@ -70,6 +71,14 @@ class CommandAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandOutput:
+    """All that the step's own commands printed: for a step that looks and changes nothing."""
+
+    def __str__(self) -> str:
+        return "what it prints"
+
+
+@dataclass(frozen=True, slots=True)
 class RedisAnswer:
     """The last line of what `service`, a Redis, answers to `command` in its database number `database`."""
 
@@ -93,12 +102,13 @@ class Start:
         return f"start of {self.service}"
 
 
-Source = Metric | JsonAnswer | PromQuery | CommandAnswer | RedisAnswer | Start
+Source = Metric | JsonAnswer | PromQuery | CommandAnswer | CommandOutput | RedisAnswer | Start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """`source` becomes what `becomes` says (`== 1`, `!= closed`, `increased`) within `within`, in real seconds."""
+    """`source` becomes what `becomes` says within `within`, in real seconds: `== 1`, `!= closed`, `increased`, or
+    `matches ^PONG$`."""
 
     source: Source
     becomes: str
@@ -110,6 +120,12 @@ class Effect:
 
     def problem(self) -> str:
         """What is wrong with `becomes`, in plain words; empty if nothing is."""
+        if self.becomes.startswith(MATCHES):
+            try:
+                re.compile(self.becomes.removeprefix(MATCHES))
+            except re.error as cause:
+                return f"{self.becomes!r} is no regular expression: {cause}"
+            return ""
         compared = _COMPARED.fullmatch(self.becomes)
         if self.becomes == INCREASED or (compared and (compared[1] in ("==", "!=") or number(compared[2]) is not None)):
             return ""
@@ -122,6 +138,8 @@ class Effect:
         if self.becomes == INCREASED:
             was, value = number("0" if before == ABSENT else before), number(now)
             return was is not None and value is not None and value > was
+        if self.becomes.startswith(MATCHES):
+            return re.search(self.becomes.removeprefix(MATCHES), now, re.MULTILINE) is not None
         compared = _COMPARED.fullmatch(self.becomes)
         assert compared, "checked when it was read"
         sign, wanted = compared[1], compared[2].strip("'\"")

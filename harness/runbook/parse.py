@@ -125,7 +125,7 @@ def read_runbook(path: Path) -> Runbook:
 
 def parse_runbook(text: str, *, source: str) -> Runbook:
     """Parse Markdown `text`; `source` is the name it goes by in ids and messages."""
-    tokens = MarkdownIt("commonmark").parse(_without_front_matter(text.replace("\r\n", "\n").replace("\r", "\n")))
+    tokens = MarkdownIt("commonmark").parse(without_front_matter(text.replace("\r\n", "\n").replace("\r", "\n")))
     headings = [Section(title=_title_at(tokens, at), path=(), level=int(token.tag[1:]), line=_line(token))
                 for at, token in enumerate(tokens) if _is_heading(token)]  # fmt: skip
     top = [heading for heading in headings if heading.level == 1]
@@ -325,7 +325,7 @@ def _titles(sections: Sequence[Section], path: tuple[str, ...]) -> list[str]:
     return []
 
 
-def _without_front_matter(text: str) -> str:
+def without_front_matter(text: str) -> str:
     """`text` with the lines of a YAML front matter emptied: Markdown would take its end for a heading's underline."""
     matter = re.match(r"---[ \t]*\n(.*?\n)?(---|\.\.\.)[ \t]*(\n|\Z)", text, re.DOTALL)
     return "\n" * text.count("\n", 0, matter.end()) + text[matter.end() :] if matter else text

@@ -12,7 +12,17 @@ from typing import Any
 from urllib.parse import quote
 
 from harness.errors import EvidenceMissing, SandboxError, UsageError
-from harness.runbook.effect import ABSENT, CommandAnswer, JsonAnswer, Metric, PromQuery, RedisAnswer, Source, Start
+from harness.runbook.effect import (
+    ABSENT,
+    CommandAnswer,
+    CommandOutput,
+    JsonAnswer,
+    Metric,
+    PromQuery,
+    RedisAnswer,
+    Source,
+    Start,
+)
 from harness.runbook.tools.redis_cli import talk
 from harness.sandbox.base import Address, Sandbox
 
@@ -45,7 +55,7 @@ class SandboxProbe:
             return _said_by_redis(self._address(source.service, source.port), source)
         if isinstance(source, Start):
             return self._start_of(source.service)
-        if isinstance(source, CommandAnswer):
+        if isinstance(source, CommandAnswer | CommandOutput):
             raise EvidenceMissing(f"{source} stands in what a command printed, not on the sandbox")
         return self._ask(source)
 

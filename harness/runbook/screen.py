@@ -24,7 +24,8 @@ _KEYWORDS = frozenset(
 )
 _SETS_NAMES = frozenset({"export", "declare", "typeset", "local", "readonly", "env", "unset", "read", "printf"})
 _UNSAFE_NAMES = re.compile(
-    r"PATH|IFS|ENV|BASH.*|SHELL|SHELLOPTS|LD_.*|DYLD_.*|PYTHON.*|PS4|PROMPT_COMMAND|CURL_.*|HOME|.*_proxy|.*_PROXY"
+    r"PATH|IFS|ENV|BASH.*|SHELL|SHELLOPTS|LD_.*|DYLD_.*|PYTHON.*|PS4|PROMPT_COMMAND|CURL_.*|HOME|.*_proxy|.*_PROXY|"
+    r"GCONV_PATH|LOCPATH|NLSPATH|GLIBC_TUNABLES|OPENSSL_.*|SSLKEYLOGFILE|MALLOC_TRACE|GMON_OUT_PREFIX"
 )
 # Builtins that would open the shell, or act on processes that are not ours.
 _BUILTINS = {

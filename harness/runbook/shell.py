@@ -28,6 +28,7 @@ from harness.errors import SandboxError, UsageError
 from harness.model.record import CommandRecord
 from harness.model.units import say_duration
 from harness.runbook.door import Door
+from harness.runbook.leader import CROWD
 from harness.runbook.screen import NULL, Screened, is_unsafe, screen
 from harness.runbook.tools.answer import Tool
 from harness.runbook.tools.curl import Curl
@@ -40,6 +41,7 @@ LONGEST = timedelta(minutes=2)  # for a line without a deadline; the runbook's o
 OUTPUT_LIMIT = 64 * 1024  # bytes kept of what one line prints
 _STATE = 8  # the descriptor on which the shell's variables go out
 _TICK = 0.01  # wall seconds between looks at whether the line has ended
+_GRACE = 5.0  # wall seconds in which its leader must have killed all that a line has left
 _REFUSED = "gameday-refused"
 _HERE = Path(__file__).parent
 _SPECIAL = re.compile(
@@ -47,6 +49,15 @@ _SPECIAL = re.compile(
     r"HOST\w+|LINENO|MACHTYPE|OPT\w+|OSTYPE|PIPESTATUS|PPID|RANDOM|SECONDS|SRANDOM|UID|GAMEDAY_\w+|COLUMNS|LINES"
 )
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|KEY", re.IGNORECASE)
+
+# Each would have a program load a library of the line's choice, or write a file of its choice (ld.so(8), openssl(1)).
+# Where /bin/sh is a bash it would run what PS4 says, once SHELLOPTS is exported.
+_SET_BY_NOBODY = (
+    "LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "LD_DEBUG", "LD_DEBUG_OUTPUT", "LD_PROFILE", "LD_PROFILE_OUTPUT",
+    "LD_ORIGIN_PATH", "DYLD_INSERT_LIBRARIES", "DYLD_LIBRARY_PATH", "GCONV_PATH", "LOCPATH", "NLSPATH",
+    "GLIBC_TUNABLES", "OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES", "SSLKEYLOGFILE",
+    "MALLOC_TRACE", "GMON_OUT_PREFIX",
+)  # fmt: skip
 
 # `builtin`, since a line may define functions of any name.
 # Everything that goes out of the shell by _STATE is data for us and is never run: a name, "=", a value, NUL.
@@ -64,8 +75,8 @@ __gameday_tell() {{
   builtin printf 'end\\0' >&{_STATE}
 }}
 trap __gameday_tell EXIT
-declare -r LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT
-enable -n kill suspend enable
+declare -r {" ".join(_SET_BY_NOBODY)} PS4='+ '
+enable -n kill suspend history fc enable
 set -r
 """
 # Said again at the end, for a line that has set a trap of its own on EXIT.
@@ -279,7 +290,9 @@ class Shell:
             told = json.loads(line.result.read_text(encoding="utf-8"))
         finally:
             with suppress(SandboxError):
-                self._sandbox.end(name, grace=0.5)
+                self._sandbox.end(name, grace=_GRACE)
+        if told["crowded"]:
+            return None, f"stopped: it had more than {CROWD} processes"
         note = f"{told['dropped']} more bytes were not kept" if told["dropped"] else ""
         return int(told["status"]), note
 

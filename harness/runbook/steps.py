@@ -16,7 +16,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from harness.errors import UsageError
 from harness.runbook.effect import (
     INCREASED,
+    MATCHES,
     CommandAnswer,
+    CommandOutput,
     Effect,
     JsonAnswer,
     Metric,
@@ -27,7 +29,7 @@ from harness.runbook.effect import (
 )
 from harness.runbook.parse import Command, Runbook
 
-Purpose = Literal["mitigate", "restore"]
+Purpose = Literal["mitigate", "restore", "look"]
 _UNITS = {"ms": 0.001, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600}
 _SELECTOR = re.compile(r"\s*([a-zA-Z_:][\w:]*)\s*(?:\{(.*)\})?\s*", re.DOTALL)
 _LABEL = re.compile(r'\s*([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|\Z)')
@@ -38,7 +40,8 @@ class Step:
     """One step of a runbook: its command lines as written, the effects that they must have, and what is known to be
     wrong with them. `deadline` is real time from the start of the step to its effect. `undo` names the steps that
     take it back, `no_undo` says that the runbook should have some and has none, `nothing_to_undo` why it needs none.
-    `accepted` is the reason for a known finding, which must contain `accepted_finding`."""
+    `accepted` is the reason for a known finding, which must contain `accepted_finding`. `not_here` is why none of its
+    lines can be run in this system's operations shell. One that looks (diagnosis, monitoring) changes nothing."""
 
     name: str
     purpose: Purpose
@@ -52,6 +55,7 @@ class Step:
     undo: tuple[str, ...] = ()
     no_undo: str = ""
     nothing_to_undo: str = ""
+    not_here: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.source})"
@@ -165,10 +169,11 @@ class _Effect(_Strict):
     pointer: str = ""
     promql: _Text | None = None
     answer: _Text | None = None
+    prints: _Text | None = None
     redis: _Text | None = None
     ask: _Text | None = None
     start: _Text | None = None
-    becomes: _Text
+    becomes: _Text | None = None
     within: _Duration | None = None
 
 
@@ -181,12 +186,13 @@ class _Step(_Strict):
     purpose: Purpose
     deadline: _Duration | None = None
     run: dict[str, _Text] = Field(min_length=1)
-    effects: list[_Effect] = Field(min_length=1)
+    effects: list[_Effect] = []
     corrected: str = ""
     accepted: _Accepted | None = None
     undo: list[str] = []
     no_undo: str = ""
     nothing_to_undo: str = ""
+    not_here: str = ""
 
 
 class _File(_Strict):
@@ -199,6 +205,8 @@ class _File(_Strict):
 def _step(name: str, written: _Step, runbook: Runbook, problems: list[str]) -> Step:
     commands = tuple(_commands(name, written.run, runbook, problems))
     effects = tuple(_effects(name, written.effects, problems))
+    if bool(written.effects) == bool(written.not_here):
+        problems.append(f"{name}: say either its effects or, where it can't be run in this system, not_here and why")
     return Step(
         name=name,
         purpose=written.purpose,
@@ -212,6 +220,7 @@ def _step(name: str, written: _Step, runbook: Runbook, problems: list[str]) -> S
         undo=tuple(written.undo),
         no_undo=written.no_undo,
         nothing_to_undo=written.nothing_to_undo,
+        not_here=written.not_here,
     )
 
 
@@ -244,34 +253,46 @@ def _effects(name: str, effects: Sequence[_Effect], problems: list[str]) -> Iter
             problems.append(f"{name}: effect {number}: {problem}")
             continue
         # What a command has printed does not change any more; all else gets a moment to come about.
-        usual = timedelta(0) if isinstance(source, CommandAnswer) else timedelta(seconds=2)
+        usual = timedelta(0) if isinstance(source, CommandAnswer | CommandOutput) else timedelta(seconds=2)
         within = usual if written.within is None else written.within
-        effect = Effect(source=source, becomes=written.becomes, within=within)
+        becomes = f"{MATCHES}{written.prints}" if written.prints else written.becomes or ""
+        effect = Effect(source=source, becomes=becomes, within=within)
         if problem_of_becomes := effect.problem():
             problems.append(f"{name}: effect {number}: {problem_of_becomes}")
         yield effect
 
 
 def _source(written: _Effect) -> Source:
-    asked = [kind for kind in ("metric", "get", "promql", "redis", "start", "answer") if getattr(written, kind)]
+    kinds = ("metric", "get", "promql", "redis", "start", "answer", "prints")
+    asked = [kind for kind in kinds if getattr(written, kind)]
     if len(asked) != 1:
-        raise ValueError("say one of metric, get, promql, redis, start and answer")
+        raise ValueError("say one of metric, get, promql, redis, start, answer and prints")
     if stray := _stray(written):
         raise ValueError(stray)
-    if written.redis:
-        return _redis(written.redis, written.ask or "")
-    if written.start:
-        return Start(written.start)
-    if written.answer:
-        return CommandAnswer(_pointer("answer", written.answer))
-    if written.promql:
-        return PromQuery(written.promql)
-    if written.get:
-        match = re.fullmatch(r"([\w.-]+):(\d+)(/\S*)", written.get)
-        if not match:
-            raise ValueError(f"get: {written.get!r} is not of the form service:port/path")
-        pointer = _pointer("pointer", written.pointer) if written.pointer else ""
-        return JsonAnswer(match[1], int(match[2]), match[3], pointer)
+    match asked[0]:
+        case "prints":
+            return CommandOutput()
+        case "redis":
+            return _redis(written.redis or "", written.ask or "")
+        case "start":
+            return Start(written.start or "")
+        case "answer":
+            return CommandAnswer(_pointer("answer", written.answer or ""))
+        case "promql":
+            return PromQuery(written.promql or "")
+        case "get":
+            return _json_answer(written.get or "", written.pointer)
+    return _metric(written)
+
+
+def _json_answer(get: str, pointer: str) -> JsonAnswer:
+    match = re.fullmatch(r"([\w.-]+):(\d+)(/\S*)", get)
+    if not match:
+        raise ValueError(f"get: {get!r} is not of the form service:port/path")
+    return JsonAnswer(match[1], int(match[2]), match[3], _pointer("pointer", pointer) if pointer else "")
+
+
+def _metric(written: _Effect) -> Metric:
     where = re.fullmatch(r"([\w.-]+):(\d+)", written.of or "")
     if not where:
         raise ValueError(f"of: {written.of!r} is not of the form service:port (whose /metrics is read)")
@@ -281,7 +302,7 @@ def _source(written: _Effect) -> Source:
 def read_source(written: object) -> Source:
     """What a mapping of `metric` and `of`, `get` and `pointer`, `redis` and `ask`, `start` or `promql` says, outside of
     any step. Raises ValueError in plain words."""
-    if not isinstance(written, dict) or "answer" in written:
+    if not isinstance(written, dict) or "answer" in written or "prints" in written:
         raise ValueError(f"{written!r} is not a metric, a get, a redis, a start or a promql")
     try:
         return _source(_Effect.model_validate({**written, "becomes": INCREASED}))
@@ -297,6 +318,8 @@ def _stray(written: _Effect) -> str:
         return "of: it belongs to a metric"
     if bool(written.ask) != bool(written.redis):
         return "ask: it belongs to a redis, and a redis needs one"
+    if bool(written.prints) == bool(written.becomes):
+        return "becomes: all but `prints` needs one, and `prints` says it itself"
     return ""
 
 
@@ -329,8 +352,8 @@ def _problems_of_undo(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
         elif steps[name].purpose != "restore":
             yield f"{step.name}: undo: {name} is no restore step"
     said = [key for key in (step.undo, step.no_undo, step.nothing_to_undo) if key]
-    if step.purpose == "restore" and said:
-        yield f"{step.name}: a restore step has no undo"
+    if step.purpose != "mitigate" and said:
+        yield f"{step.name}: a {step.purpose} step has no undo"
     if step.purpose == "mitigate" and len(said) != 1:
         yield (
             f"{step.name}: say either undo (the steps that take it back), no_undo (what the runbook leaves out) or "

@@ -13,7 +13,7 @@ from harness.errors import EvidenceMissing, SandboxError
 from harness.mitigations.operator import RunbookOperator
 from harness.mitigations.runbook_step import RunbookStep
 from harness.model.record import CommandRecord, StepRecord
-from harness.runbook.effect import CommandAnswer, Effect, PromQuery, Source
+from harness.runbook.effect import CommandAnswer, CommandOutput, Effect, PromQuery, Source
 from harness.runbook.parse import Command
 from harness.runbook.steps import Purpose, Step, Steps
 from harness.testing import FakeClock
@@ -223,6 +223,14 @@ def test_an_answer_is_read_from_what_the_command_printed(
     answer = Effect(source=CommandAnswer("/ok"), becomes="== true", within=timedelta(0))
     record, _ = perform(step("a", corrected="c", effects=[answer]), {}, {"a": says(as_written), "c": says(corrected)})
     assert held(record) == results
+
+
+@pytest.mark.parametrize(("printed", "result"), [("it is 12", True), ("", False), ("absent", False)])
+def test_what_a_step_prints_can_be_its_effect(printed: str, result: bool) -> None:
+    """All that its lines print counts, and nothing of what stood there before."""
+    looks = Effect(source=CommandOutput(), becomes=r"matches is \d+", within=timedelta(0))
+    record, _ = perform(step("a", "b", effects=[looks]), {}, {"a": says(printed), "b": says("")})
+    assert held(record) == [("as-written", result)]
 
 
 def test_trouble_of_our_own_is_a_problem_and_no_finding() -> None:

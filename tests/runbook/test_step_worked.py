@@ -55,6 +55,15 @@ KNOWN = replace(
             "no effect",
             id="not even corrected",
         ),
+        pytest.param(
+            replace(STEP, not_here="x"), "FAIL", "it runs here, and is said not to: x", id="it runs after all"
+        ),
+        pytest.param(
+            replace(STEP, not_here="x", commands=(RAN, replace(RAN, refused="no")), effects=()),
+            "FAIL",
+            "it runs here",
+            id="one of two runs after all",
+        ),
         pytest.param(replace(STEP, effects=(MISSED, WORKED)), "FAIL", "no effect", id="two worded alike"),
         pytest.param(
             replace(STEP, effects=(WORKED, replace(MISSED, claim="other"))), "FAIL", "no effect: other", id="one of two"

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.runbook.effect import CommandAnswer, Effect, JsonAnswer, Metric, PromQuery, RedisAnswer, Start
+from harness.runbook.effect import (
+    CommandAnswer,
+    CommandOutput,
+    Effect,
+    JsonAnswer,
+    Metric,
+    PromQuery,
+    RedisAnswer,
+    Start,
+)
 from harness.runbook.parse import parse_runbook, read_runbook
 from harness.runbook.steps import Steps, join_steps, read_steps
 
@@ -55,6 +64,14 @@ def test_an_answer_is_looked_at_at_once(tmp_path: Path) -> None:
     )
     [effect] = read(tmp_path, text).step("fix").effects
     assert (effect.source, effect.within) == (CommandAnswer("/ok"), timedelta(0))
+
+
+def test_what_is_printed_can_be_an_effect(tmp_path: Path) -> None:
+    """For a step that looks: a regular expression that is found in a line of it, at once."""
+    text = GOOD.replace('{metric: \'m{a="b"}\', of: app:80, becomes: "== 1", within: 500 ms}', "{prints: '^PO'}")
+    [effect] = read(tmp_path, text).step("fix").effects
+    assert (effect.source, effect.within) == (CommandOutput(), timedelta(0))
+    assert [effect.holds("absent", said) for said in ("x\nPONG", "SPONG", "")] == [True, False, False]
 
 
 def test_a_mitigation_is_taken_back_by_its_undo(tmp_path: Path) -> None:
@@ -138,6 +155,10 @@ def test_an_unknown_step_is_refused_with_the_nearest(tmp_path: Path) -> None:
         ("app:80/x?y", "http://app/x", "service:port/path"),
         ("promql: up", "promql: up, pointer: /x", "belongs to a get"),
         ("promql: up", "promql: up, of: app:80", "belongs to a metric"),
+        ("promql: up, ", "prints: '(', ", "`prints` says it itself"),
+        ('{promql: up, becomes: ">= 1"}', "{prints: '('}", "no regular expression"),
+        ("undo: [unfix]", "undo: [unfix]\n    not_here: x", "say either its effects or"),
+        ("purpose: restore", "purpose: look", "fix: undo: unfix is no restore step"),
         ("deadline:", "dead_line:", "dead_line"),
         ("    run: {back/1.1: undo}\n", "", "unfix.run"),
         ("  unfix:", "  fix:", "'fix' stands twice"),
@@ -185,7 +206,7 @@ def test_the_projects_own_steps_fit_its_runbook() -> None:
     assert off.commands[0].text == "sleep 300"
     assert [gap.split(":")[0] for gap in steps.gaps()] == [
         "nginx-reload", "scale-down", "pause-heavy", "redis-maxmemory", "read-replica", "fallback-model",
-        "connection-pool-resize", "tcp-keepalive", "auto-scale",
+        "connection-pool-resize", "tcp-keepalive", "auto-scale", "scale-out",
     ]  # fmt: skip
 
 

@@ -28,7 +28,7 @@ _OTHER_WAYS = frozenset(
 _WRITES = frozenset(
     {
         "output", "dump-header", "cookie-jar", "trace", "trace-ascii", "stderr", "etag-save", "hsts", "alt-svc",
-        "output-dir",
+        "output-dir", "ssl-sessions",
     }
 )  # fmt: skip
 _PLAIN_FILE = re.compile(r"-|/dev/null|(\./)?\w[\w.-]*")

@@ -100,12 +100,14 @@ class Filter:
         return Answer(become=(str(self.binary), *self.first, *arguments))
 
 
+_AWK_OPTION = re.compile(r"-|--|-[vF].*|--(assign|field-separator)=.*|--posix|--re-interval|--version", re.DOTALL)
+
+
 def unsafe_awk(arguments: Sequence[str]) -> str:
-    """awk starts programs by system() and pipes, and writes by >. A pipe or a > inside quotes is refused as well."""
+    """awk starts programs by system() and pipes, and writes by >. A pipe or a > inside quotes is refused as well.
+    Of its options few are let through: some of the others, in any abbreviation, read a program or write a file."""
     for argument in arguments:
-        if argument.startswith(
-            ("-f", "--file", "-i", "--include", "-l", "--load", "-E", "--exec", "-o", "-p", "-d", "-W", "-D")
-        ):
+        if argument.startswith("-") and not _AWK_OPTION.fullmatch(argument):
             return f"{argument} may read a program or write a file"
         if found := re.search(r"system|getline|[|>]|@", argument):
             return f"{found[0]!r} may start a program or write a file"
@@ -113,14 +115,16 @@ def unsafe_awk(arguments: Sequence[str]) -> str:
 
 
 def unsafe_sed(arguments: Sequence[str]) -> str:
-    """sed -i writes files, -f reads a program; the commands e, r and w are stopped by sed's own --sandbox."""
-    unsafe = (argument for argument in arguments if re.match(r"-[a-zA-Z]*[if]|--(in|fi)", argument))
+    """sed -i writes files, -f reads a program, also as --i and --f; the commands e, r and w are stopped by sed's own
+    --sandbox."""
+    unsafe = (argument for argument in arguments if re.match(r"-[a-zA-Z]*[if]|--[if]", argument))
     return next((f"{argument} may write a file" for argument in unsafe), "")
 
 
 def unsafe_sort(arguments: Sequence[str]) -> str:
-    """sort -o writes a file, and others of its options start a program or leave files behind."""
-    unsafe = (argument for argument in arguments if re.match(r"-[a-zA-Z]*[oT]|--(out|comp|temp|files)", argument))
+    """sort -o writes a file, and others of its options start a program or leave files behind; each in any
+    abbreviation that sort itself takes."""
+    unsafe = (argument for argument in arguments if re.match(r"-[a-zA-Z]*[oT]|--(o|co|t|files)", argument))
     return next((f"{argument} may write a file or start a program" for argument in unsafe), "")
 
 

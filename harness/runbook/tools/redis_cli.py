@@ -14,6 +14,14 @@ from harness.sandbox.base import Address
 _TIMEOUT = 5.0  # seconds for one reply
 _WITH_VALUE = frozenset({"-h", "-p", "-n", "-a", "--user", "--pass"})
 _ALONE = frozenset({"--raw", "--no-raw", "--csv", "--no-auth-warning"})
+# Commands by which a server reaches for others, loads code or writes where it is told to; a script may hold any.
+_LEADS_OUT = frozenset(
+    {
+        "replicaof", "slaveof", "migrate", "module", "cluster", "debug", "sync", "psync", "eval", "evalsha", "eval_ro",
+        "evalsha_ro", "fcall", "fcall_ro", "function", "script",
+    }
+)  # fmt: skip
+_FILES = frozenset({"dir", "dbfilename", "appenddirname", "appendfilename", "logfile", "unixsocket", "aclfile"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,8 @@ class RedisCli:
         if not rest:
             return refusal("redis-cli", "a session at a terminal is not possible here: give the command with it")
         place = f"{options.get('-h', 'localhost')}:{options.get('-p', '6379')}".replace("127.0.0.1", "localhost")
+        if problem := _leads_out([word.lower() for word in rest]):
+            return refusal("redis-cli", problem)
         address = self.addresses.get(place)
         if address is None:
             return refusal("redis-cli", f"{place} is no address that the operations shell knows")
@@ -59,6 +69,13 @@ class RedisCli:
             return Answer(err=f"Error: {problem}\n", status=1, note=note)
         complaints = [reply for reply in said[:-1] if reply != "OK"]
         return Answer(out="\n".join([*complaints, said[-1].rstrip("\r\n")]) + "\n", note=note)
+
+
+def _leads_out(command: Sequence[str]) -> str:
+    if command[0] in _LEADS_OUT and list(command[1:3]) != ["no", "one"]:
+        return f"{command[0]} may lead the server out of the sandbox"
+    odd = next((word for word in command[2:] if command[:2] == ["config", "set"] and word in _FILES), "")
+    return f"config set {odd} decides where the server writes" if odd else ""
 
 
 def talk(address: Address, commands: Sequence[Sequence[str]]) -> list[str]:
