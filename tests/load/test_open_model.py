@@ -106,7 +106,8 @@ def test_a_freeze_is_shown_as_long_as_it_was(driver: Drive, server: Server) -> N
     assert record.complete, record.problem
     # Arrivals never stopped: a closed loop would have sent next to nothing while it was frozen.
     assert record.ended is not None
-    assert record.sent == record.planned == pytest.approx(rate * (record.ended - record.began), abs=1)
+    assert record.planned == pytest.approx(rate * (record.ended - record.began), abs=5)
+    assert record.planned - 5 <= record.sent <= record.planned
     # In a freeze f they come evenly and wait f, …, 0: rate·(f - bound) wait longer than the bound, rate·f²/2 in all.
     assert slow / (rate * (freeze - bound)) == pytest.approx(1, abs=0.15)
     assert waited / (rate * freeze**2 / 2) == pytest.approx(1, abs=0.2)
