@@ -8,7 +8,7 @@ SCALE ?= 60
 COUNT ?= 20
 FUZZ ?= 10000
 ARGS ?=
-ANY = setup drill scenarios test unit check findings ablation blind-spots table torture fuzz bench lock clean help
+ANY = setup drill scenarios test unit check findings ablation mutation blind-spots table torture fuzz bench lock clean help
 .PHONY: $(ANY)
 
 help:  ## list the targets
@@ -56,6 +56,9 @@ fuzz: setup  ## send the admin API FUZZ=10000 generated requests; each must be a
 
 bench: setup  ## measure again what docs/measurements.md says (ARGS=--real-time: at scale 1 too)
 	@.venv/bin/python -m tests.bench $(ARGS)
+
+mutation: setup  ## write docs/mutation.md: which wrong alert rules the latest runs notice (after `make scenarios`)
+	@.venv/bin/python -m harness.mutate docs/mutation.md
 
 blind-spots: setup  ## write docs/blind-spots.md anew: what the deployed alerts can't see
 	@.venv/bin/python -m harness.blind_spots docs/blind-spots.md

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from harness.clock import Clock
+from harness.model.impact import ImpactEvidence
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals
-from harness.model.record import AlertEvidence, LoadRecord, MachineEvidence, Record, StepRecord
+from harness.model.record import AlertEvidence, FaultRecord, LoadRecord, MachineEvidence, Record, StepRecord
 from harness.model.timeline import Event
 from harness.sandbox.base import Sandbox
 
@@ -107,6 +108,11 @@ class Progress(Protocol):
     def waiting(self, phase: str, elapsed: float, expected: float, status: str) -> None: ...
 
 
+def _nobody(faults: Sequence[FaultRecord], alerts: AlertEvidence, run: tuple[float, float]) -> ImpactEvidence | None:
+    """For a cast in which nobody reads a request log."""
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
     """The players of one run."""
@@ -121,5 +127,7 @@ class Cast:
     progress: Progress
     machine: Callable[[], MachineEvidence | None]
     """How busy the machine was so far."""
+    impact: Callable[[Sequence[FaultRecord], AlertEvidence, tuple[float, float]], ImpactEvidence | None] = _nobody
+    """What the faults and the alerts of a run from one instant to another cost, by the system's own request log."""
     conclude: Callable[[Record], Judgement]
     """Save the record, judge it, write the reports."""

@@ -172,7 +172,7 @@ def judge(
 @app.command()
 def report(
     folders: Annotated[list[Path], typer.Argument(help="Run folders.")],
-    form: Annotated[str, typer.Option("--format", "-f", help="html, md, json or junit.")] = "html",
+    form: Annotated[str, typer.Option("--format", "-f", help="html, md, json, junit, postmortem, …-html.")] = "html",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file, or a folder for several runs.")] = None,
 ) -> None:
     """Write the report of recorded runs."""
@@ -217,6 +217,25 @@ def matrix(
     from harness.matrix import write
 
     _write(write(folders or [], runs, form), output)
+
+
+@app.command()
+def mutate(
+    rules: Annotated[list[Path] | None, typer.Argument(help="Files of rules; the topology's own if left out.")] = None,
+    alert: Annotated[str, typer.Option(help="This alert alone.")] = "",
+    compose: ComposeOption = COMPOSE,
+    runs: RunsOption = RUNS,
+    live: Annotated[bool, typer.Option("--live", help="Run what replaying does not kill, each in a sandbox.")] = False,
+    most: Annotated[int, typer.Option(min=1, max=1000, help="With --live: this many runs at most.")] = 10,
+    form: Annotated[str, typer.Option("--format", help="md, html or json.")] = "md",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the alert rules wrongly in every way, and say which the claims of recorded runs would have noticed."""
+    from harness.mutate import Asked, write
+
+    asked = Asked(files=tuple(rules or ()), alert=alert, compose=compose, runs=runs, live=most if live else 0)
+    _write(write(asked, "json" if as_json else form, _say), output)
 
 
 @runbook_app.command()

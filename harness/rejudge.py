@@ -15,12 +15,14 @@ from harness.model.judgement import Judgement
 from harness.model.record import Record
 from harness.runbook.parse import read_runbook
 from harness.sandbox.topology import read_topology
-from reports import html, junit, markdown
+from reports import html, junit, markdown, postmortem
 
 FORMS: Mapping[str, tuple[str, Any]] = {
     "html": ("report.html", html.render),
     "md": ("report.md", markdown.render),
     "junit": ("junit.xml", junit.render),
+    "postmortem": ("postmortem.md", postmortem.render_markdown),
+    "postmortem-html": ("postmortem.html", postmortem.render_html),
 }
 
 

@@ -151,7 +151,7 @@ class Run:
         return self._perform(self._reordered(steps), left_out=self._without)
 
     def look(self, *steps: str) -> Window:
-        """Perform steps of the runbook that change nothing: diagnosis, monitoring. Returns the window of the last."""
+        """Perform steps of the runbook that change nothing: diagnosis, monitoring. Returns the window of the last one."""
         return self._perform(steps, looking=True)
 
     def restore(self, *steps: str) -> Window:
@@ -183,6 +183,8 @@ class Run:
         """Collect the evidence, freeze the record and hand it over to be saved and judged."""
         clock, sandbox, story = self._cast.clock, self._cast.sandbox, self._story
         ended = clock.now()
+        faults = tuple(keeper.record for keeper in self._keepers)
+        alerts = self._cast.alerts.collect(self._began, ended)
         record = Record(
             run_id=self.folder.name,
             scenario=self._scenario,
@@ -195,13 +197,14 @@ class Run:
             versions=dict(sandbox.versions),
             windows=tuple(story.windows),
             events=tuple(story.events),
-            faults=tuple(keeper.record for keeper in self._keepers),
+            faults=faults,
             steps=tuple(story.steps),
             loads=tuple(story.loads),
-            alerts=self._cast.alerts.collect(self._began, ended),
+            alerts=alerts,
             logs=collect_logs(sandbox, checks, clock.now()),
             clock_drift=self._worst_drift(),
             machine=self._cast.machine(),
+            impact=self._cast.impact(faults, alerts, (self._began, ended)),
             checks=tuple(checks),
             census_before=self._census,
             census_after=None if error else self._census_after(),

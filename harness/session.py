@@ -17,18 +17,24 @@ from harness.cast import Cast, Progress
 from harness.census.take import CensusTaker
 from harness.clock import Clock, SystemClock, checked_scale
 from harness.errors import HarnessError, SandboxError, UsageError
+from harness.impact.ask import Question, ask
+from harness.impact.door import Door
+from harness.impact.log import Columns
 from harness.journal import Journal
 from harness.judge import judge
 from harness.load.driver import LoadDriver, read_samples
 from harness.machine import MachineWatch
 from harness.mitigations.operator import RunbookOperator
+from harness.model.impact import ImpactEvidence
+from harness.model.incident import incident_of
 from harness.model.judgement import Judgement
-from harness.model.record import CommandRecord, Record, Scenario
+from harness.model.record import AlertEvidence, CommandRecord, FaultRecord, Record, Scenario
 from harness.rejudge import FORMS, render
 from harness.run import Run
 from harness.runbook.effect import Source
 from harness.runbook.parse import read_runbook
 from harness.runbook.probe import SandboxProbe
+from harness.runbook.queries import read_queries
 from harness.runbook.shell import open_shell
 from harness.runbook.steps import Steps, join_steps, read_source, read_steps
 from harness.sandbox import processes
@@ -77,6 +83,7 @@ def prepare_run(settings: Settings, steps: Collection[str] = ()) -> tuple[Plan, 
         if step not in steps
     ]
     _asked(problems, partial(read_census, topology))
+    _asked(problems, partial(read_question, topology))
     _refuse(problems)
     return plan, known
 
@@ -166,12 +173,43 @@ def read_runbook_steps(topology: Topology) -> Steps:
     return join_steps(read)
 
 
+def read_question(topology: Topology) -> Question | None:
+    """What the runbook's SQL asks of which request logs; None where the topology names none, or no runbook. Raises
+    UsageError where the runbook can't be read."""
+    logs = topology.impact
+    if logs is None or topology.runbook is None:
+        return None
+    columns = Columns(
+        table=logs.table, at=logs.at, method=logs.method, path=logs.path, status=logs.status, user=logs.user
+    )
+    return Question(
+        databases=logs.databases,
+        columns=columns,
+        queries=read_queries(topology.runbook),
+        began=logs.began,
+        ended=logs.ended,
+        door=Door(service=logs.proxy[0], line=logs.proxy[1]) if logs.proxy else None,
+    )
+
+
+def _impact(
+    question: Question | None,
+    sandbox: ProcessSandbox,
+    clock: Clock,
+    faults: Sequence[FaultRecord],
+    alerts: AlertEvidence,
+    run: tuple[float, float],
+) -> ImpactEvidence | None:
+    return None if question is None else ask(sandbox, clock, question, incident_of(faults, alerts, run[1]), run)
+
+
 @contextmanager
 def open_run(settings: Settings, scenario: Scenario, progress: Progress, named: Collection[str] = ()) -> Iterator[Run]:
     """A run of `scenario`, which names the runbook steps `named`, on a sandbox of its own that ends with the block.
     Raises UsageError before anything is started where that can't work."""
     plan, steps = prepare_run(settings, named)
     topology = plan.topology
+    question = read_question(topology)
     clock = SystemClock(settings.time_scale)
     machine = MachineWatch(clock)
     folder = store.new_folder(settings.runs, scenario.name, clock.now())
@@ -199,6 +237,7 @@ def open_run(settings: Settings, scenario: Scenario, progress: Progress, named: 
             census=census,
             progress=progress,
             machine=machine.evidence,
+            impact=partial(_impact, question, sandbox, clock),
             conclude=partial(_conclude, folder),
         )
         yield Run(

@@ -3,6 +3,7 @@
 record.json    what happened            samples.csv   every request
 verdict.json   what we conclude         logs/         what the servers said
 report.html, report.md, junit.xml       for people and for CI
+postmortem.md, postmortem.html          what it cost, what helped, what follows
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from harness import Alert, Arrivals, Logs, Run, Slo, minutes, percent, seconds
 from harness.faults import Answered, HeavyRequests, ServiceDown
 
 DOWN = Alert("CriticalServiceDown")
-PROJECT = Alert("ProjectServiceDown")
+PROJECT = Alert("ProjectServiceDown", severity="warning", source="sandbox")
 SLOW = Alert("SlowAnswers", job="generation-service")
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
 # Those who search, one in seventeen, are turned away as well.

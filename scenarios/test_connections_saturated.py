@@ -9,6 +9,8 @@ from harness.faults import Descriptors, IdleConnections, UpstreamOutage
 
 SPIKE = Alert("HTTP503ErrorSpike", severity="critical", job="generation-service")
 DOWN = Alert("CriticalServiceDown")
+POOL = Alert("LlmPoolSaturated", severity="warning", source="sandbox")
+QUEUE = Alert("LlmQueueFilling", severity="warning", source="sandbox")
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
 USUAL = Arrivals.constant(per_second=60)
 
@@ -25,6 +27,8 @@ def test_slow_upstream_fills_the_pool(run: Run) -> None:
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
         after = run.observe("back to normal", minutes(5.5))
     run.verify(
+        POOL.fires(within=minutes(6), of=slow.start),
+        QUEUE.fires(within=minutes(8), of=slow.start),
         SPIKE.fires(within=minutes(15), of=slow.start),
         SPIKE.delivered(),
         Logs("generation").lacks("Connection pool exhausted", during=calm),
@@ -32,6 +36,8 @@ def test_slow_upstream_fills_the_pool(run: Run) -> None:
         RECOVERED.within(minutes(5), of=response.end, by=slow.end),
         RECOVERED.during(after),
         SPIKE.resolves(within=minutes(6), of=slow.end),
+        POOL.resolves(within=minutes(6), of=slow.end),
+        QUEUE.resolves(within=minutes(6), of=slow.end),
     )
 
 

@@ -7,8 +7,8 @@ from harness.faults import IdleConnections, ServiceDown, UpstreamOutage
 
 SPIKE = Alert("HTTP503ErrorSpike")
 DOWN = Alert("CriticalServiceDown")
-CACHE = Alert("CacheFailing")
-SEARCH = Alert("DocumentSearchFailing")
+CACHE = Alert("CacheFailing", severity="warning", source="sandbox")
+SEARCH = Alert("DocumentSearchFailing", severity="warning", source="sandbox")
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
 USUAL = Arrivals.constant(per_second=60)
 

@@ -3,7 +3,7 @@
 from harness import Alert, Arrivals, Run, Slo, minutes, percent, seconds
 from harness.faults import CrashLoop, ServiceDown, WorkerFrozen
 
-ALERT = Alert("CriticalServiceDown", severity="critical", job="generation-service")
+ALERT = Alert("CriticalServiceDown", severity="critical", pager="true", job="generation-service")
 SPIKE = Alert("HTTP503ErrorSpike")
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
 USUAL = Arrivals.constant(per_second=60)

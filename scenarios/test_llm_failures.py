@@ -7,6 +7,8 @@ from harness import Alert, Arrivals, Run, Slo, minutes, percent, seconds
 from harness.faults import HttpProbe, UpstreamMisbehaves, UpstreamOutage
 
 SPIKE = Alert("HTTP503ErrorSpike", severity="critical", job="generation-service")
+ERRORS = Alert("ErrorRatioHigh", severity="warning", source="sandbox", job="generation-service")
+BREAKER = Alert("CircuitBreakerOpen", severity="warning", source="sandbox", upstream="openai")
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
 USUAL = Arrivals.constant(per_second=60)
 OPENAI = HttpProbe(
@@ -38,9 +40,12 @@ def test_openai_refuses(run: Run) -> None:
     run.verify(
         SPIKE.fires(within=minutes(8), of=refusing.start),
         SPIKE.delivered(),
+        ERRORS.fires(within=minutes(5), of=refusing.start),
+        BREAKER.fires(within=minutes(5), of=refusing.start),
         RECOVERED.during(better),
         RECOVERED.within(minutes(5), of=response.end, by=refusing.end),
         SPIKE.resolves(within=minutes(6), of=refusing.end),
+        ERRORS.resolves(within=minutes(6), of=refusing.end),
     )
 
 

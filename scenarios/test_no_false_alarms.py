@@ -5,7 +5,7 @@ from harness.faults import ScrapeGap, UpstreamOutage
 
 SPIKE = Alert("HTTP503ErrorSpike")
 DOWN = Alert("CriticalServiceDown")
-ERRORS = Alert("ErrorRatioHigh", job="generation-service")
+ERRORS = Alert("ErrorRatioHigh", severity="warning", source="sandbox", job="generation-service")
 HEALTHY = Slo.recovery(error_503=percent(1), mean=seconds(2))
 HEALTHY_SO_FAR = Slo.recovery(error_503=percent(3), mean=seconds(2))  # what two seconds of requests can show
 

@@ -10,8 +10,8 @@ from harness.faults import Cpu, CpuNeighbour, HeavyRequests, Memory
 pytestmark = pytest.mark.alone
 
 SPIKE = Alert("HTTP503ErrorSpike", severity="critical", job="generation-service")
-SLOW = Alert("SlowAnswers", job="generation-service")
-MEMORY = Alert("MemoryNearLimit", job="generation-service")
+SLOW = Alert("SlowAnswers", severity="warning", source="sandbox", job="generation-service")
+MEMORY = Alert("MemoryNearLimit", severity="warning", source="sandbox", job="generation-service")
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
 # While documents still come they take what CPU is left, on two cores all of it, and the places of jobs that a search
 # needs too: a search may be refused, and of a hundred users who write a script one or two may miss out.

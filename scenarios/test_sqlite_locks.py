@@ -6,7 +6,8 @@ from harness import Alert, Arrivals, Logs, Run, Slo, minutes, percent, seconds
 from harness.faults import DatabaseLock, HeavyRequests, Locked
 
 SPIKE = Alert("HTTP503ErrorSpike")
-LOCKED = Alert("DatabaseLocked")
+LOCKED = Alert("DatabaseLocked", severity="warning", source="sandbox")
+POOL = Alert("DatabasePoolSaturated", severity="warning", source="sandbox")
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
 HARDLY_HIT = Slo.recovery(error_503=percent(3), mean=seconds(2))  # half of what a locked database takes away
 REFUSED = "database is locked"
@@ -38,11 +39,13 @@ def test_a_long_import_locks_the_database(run: Run) -> None:
         after = run.observe("back to normal", minutes(5.5))
     run.verify(
         LOCKED.fires(within=minutes(6), of=locked.start),
+        POOL.fires(within=minutes(8), of=locked.start),
         Logs("project").shows("Database unavailable", during=unhelped),
         SPIKE.stays_quiet(during=unhelped),
         RECOVERED.within(minutes(5), of=response.end),
         RECOVERED.during(after),
         LOCKED.resolves(within=minutes(5), of=locked.end),
+        POOL.resolves(within=minutes(5), of=locked.end),
     )
 
 

@@ -24,6 +24,8 @@ ALLOWED: dict[str, set[str]] = {
     "alerts": NOUNS,
     "logs": NOUNS | {"sandbox.base"},
     "sight": NOUNS | {"alerts"},
+    "mutation": NOUNS | {"alerts", "judge"},
+    "impact": NOUNS | {"sandbox.base"},
     "slo": NOUNS,
     "runbook": NOUNS | {"sandbox.base"},
     "lint": NOUNS | {"alerts", "runbook"},

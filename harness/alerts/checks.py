@@ -142,7 +142,7 @@ class Fires:
         if ended < deadline:
             short = f"it had not fired when the run ended, {watched.say(ended - start)} after {self.of}"
             return case.said(Outcome.UNKNOWN, short, "alerts.states")
-        flaw = watched.not_fed(watched.began, deadline)
+        flaw = watched.unlabelled() or watched.not_fed(watched.began, deadline)
         if flaw is not None:
             return case.flawed(flaw)
         pending = [one for one in case.history.active(start, ended) if one.state == "pending"]

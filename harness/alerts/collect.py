@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from harness.alerts.prometheus import LoadedRule, Prometheus
 from harness.alerts.selectors import Selector, reads
+from harness.alerts.whole import whole_metrics
 from harness.errors import EvidenceMissing
-from harness.model.record import AlertEvidence, AlertSample, Gap, Notification, Rule, Series
+from harness.model.record import AlertEvidence, AlertSample, Gap, Notification, Rule, Series, WholeMetrics
 
 T = TypeVar("T")
 
@@ -60,10 +61,21 @@ def collect(prometheus: Prometheus, reading: Reading) -> AlertEvidence:
         reader.problems.append("Prometheus could not be asked for its rules when the run began")
     read = not reader.problems
     inputs: Mapping[str, tuple[Series, ...]] = {}
+    whole: WholeMetrics | None = None
     if rules is not None and up is not None and targets is not None:
         never_up = _never_up(up, [one.labels for one in targets])
         scraped = [_target(one.labels) for one in up]
         inputs = _Inputs(prometheus, reading, reader, rules, never_up, scraped).read()
+        known = [*up, *(one for series in inputs.values() for one in series)]
+        if not reader.gone:
+            whole = whole_metrics(
+                prometheus,
+                rules,
+                known,
+                began=began,
+                ended=ended,
+                shorten=lambda one: _turns(one) if _target(one.labels) in scraped else one,
+            )
     return AlertEvidence(
         read=read,
         states=_states(active or (), since or ()),
@@ -71,6 +83,7 @@ def collect(prometheus: Prometheus, reading: Reading) -> AlertEvidence:
         rules_at_end=_rules(rules),
         up=up or (),
         inputs=inputs,
+        whole=whole,
         notifications=reading.notifications,
         notifications_read=reading.notifications_read,
         gaps=reading.gaps,

@@ -100,6 +100,17 @@ class Coverage:
                 return self._unknown(f"{target[0]} at {target[1]} was not scraped for {length}: it feeds the alert")
         return None
 
+    def unlabelled(self) -> Flaw | None:
+        """Whether it was active, and without a label that neither its rule nor anything it reads could have given it:
+        then nothing that is still missing could make it the alert that is meant."""
+        fixed = {name for rule in self._matching(self.evidence.rules) for name in rule.labels}
+        read = [one for one in self.evidence.inputs.get(self.name, ()) if one.points]
+        seen = [one.labels for one in self.evidence.states if one.name == self.name]
+        for name in sorted(self.labels.keys() - fixed):
+            if read and seen and not any(name in labels for labels in (*seen, *(one.labels for one in read))):
+                return Flaw(Outcome.FAIL, f"it was active without the label {name}, and nothing gives it one")
+        return None
+
     def fed_since(self, began: float, ended: float) -> float:
         """From which instant on all that the rule reads was scraped without a hole until `ended`; `began` where there
         was none, infinite where there still was one at the end."""

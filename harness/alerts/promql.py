@@ -92,6 +92,11 @@ def _shape(tree: Any, scale: float) -> list[tuple[str, ...]]:
     return nodes
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two expressions mean the same, node by node. Raises ValueError where one is not PromQL."""
+    return _shape(parse(one), 1) == _shape(parse(other), 1)
+
+
 def ranges(expr: str) -> list[timedelta]:
     """The ranges of `expr`'s range selectors, subqueries left out."""
     found: list[timedelta] = []

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from harness.model.impact import ImpactEvidence
 from harness.model.load import Sample
 from harness.model.timeline import Event, Moment, Scalar, Span
 from harness.model.verdict import Control
@@ -203,6 +204,18 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WholeMetrics:
+    """What else there was of the metrics that rules read, so that another rule over them can be tried later: from the
+    instant `since` on, `series` together with an alert's inputs are all there is of `metrics`. `cut` says what was left
+    out because it is too much."""
+
+    since: float
+    metrics: tuple[str, ...] = ()
+    series: tuple[Series, ...] = ()
+    cut: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """A stretch in which `source` (prometheus, alertmanager, receiver) did not answer, and what it said instead."""
 
@@ -218,7 +231,8 @@ class AlertEvidence:
 
     `states` come from Prometheus' own storage, read once at the end. `rules` are those loaded at the start,
     `rules_at_end` those at the end (None: could not be read). `up` holds the raw samples of every scrape target,
-    `inputs` the raw samples of the series that each alert's expression selects, by alert name.
+    `inputs` the raw samples of the series that each alert's expression selects, by alert name; `whole` is what no check
+    looks at.
     """
 
     read: bool = False
@@ -227,6 +241,7 @@ class AlertEvidence:
     rules_at_end: tuple[Rule, ...] | None = None
     up: tuple[Series, ...] = ()
     inputs: Mapping[str, tuple[Series, ...]] = field(default_factory=dict)
+    whole: WholeMetrics | None = None
     notifications: tuple[Notification, ...] = ()
     notifications_read: bool = False
     gaps: tuple[Gap, ...] = ()
@@ -293,8 +308,8 @@ class Record:
 
     `checks` are the claims to judge, in their JSON form; `harness.judge` reads them. `samples` are kept in a file of
     their own beside `record.json` and come back with `store.load`. The two censuses say what was set and held before
-    the story and after it, `machine` how busy the machine was (None: nobody looked). `error` is our own failure, if we
-    broke.
+    the story and after it, `machine` how busy the machine was, `impact` what the incident cost by the system's own log
+    (None: nobody looked). `error` is our own failure, if we broke.
     """
 
     format: int = FORMAT
@@ -316,6 +331,7 @@ class Record:
     logs: tuple[LogEvidence, ...] = ()
     clock_drift: float = 0.0
     machine: MachineEvidence | None = None
+    impact: ImpactEvidence | None = None
     checks: tuple[Mapping[str, Any], ...] = ()
     census_before: Mapping[str, str] | None = None
     census_after: Mapping[str, str] | None = None

@@ -67,6 +67,25 @@ class Operations:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestLogs:
+    """Where the system keeps what it answered: SQLite files inside services (as written: `web:/data/web.db`), the table
+    in them and what its columns are called. `began` and `ended` are the names that the runbook's SQL gives the bounds
+    of an incident. `proxy` is a service that may answer without any other, and a regular expression, with the groups
+    `at` (epoch seconds), `method`, `path` and `status`, for the lines of its log that say so."""
+
+    databases: Mapping[str, tuple[str, str]]
+    table: str
+    at: str
+    method: str
+    path: str
+    status: str
+    user: str
+    began: str
+    ended: str
+    proxy: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
     """A whole compose file. `name` is its project name, `path` the file, `root` the folder that it stands in (and in
     which services run). `services` has all of them, those of a profile too; `active` has those started by default.
@@ -85,6 +104,7 @@ class Topology:
     steps: Path | None = None
     procedures: tuple[tuple[Path, Path], ...] = ()
     operations: Operations = field(default_factory=Operations)
+    impact: RequestLogs | None = None
 
     @property
     def active(self) -> tuple[Service, ...]:
@@ -223,7 +243,7 @@ def _cycle(services: Mapping[str, Service]) -> list[str]:
 
 # -- x-gameday ---------------------------------------------------------------------------------------------------
 
-_BESIDE_ROLES = {"time", "users", "runbook", "steps", "procedures", "operations"}
+_BESIDE_ROLES = {"time", "users", "runbook", "steps", "procedures", "operations", "impact"}
 
 
 def _read_gameday(raw: object, services: Mapping[str, Service], outer: Reading) -> dict[str, Any]:
@@ -246,6 +266,7 @@ def _read_gameday(raw: object, services: Mapping[str, Service], outer: Reading) 
         "steps": _file(raw.get("steps"), reading.under("steps")),
         "procedures": tuple(_procedures(raw.get("procedures"), reading.under("procedures"))),
         "operations": _read_operations(raw.get("operations"), services, reading.under("operations")),
+        "impact": _read_impact(raw.get("impact"), services, reading.under("impact")),
     }
 
 
@@ -327,6 +348,41 @@ def _read_operations(raw: object, services: Mapping[str, Service], reading: Read
         ready=_read_lines(raw.get("ready"), reading.under("ready")),
         census=_read_census(raw.get("census"), reading.under("census")),
     )
+
+
+_LOG_WORDS = ("table", "at", "method", "path", "status", "user", "began", "ended")
+
+
+def _read_impact(raw: object, services: Mapping[str, Service], reading: Reading) -> RequestLogs | None:
+    if raw is None:
+        return None
+    said = {str(key): value for key, value in raw.items()} if isinstance(raw, dict) else {}
+    proxy = _read_proxy(said.pop("proxy", None), services, reading.under("proxy"))
+    databases = said.pop("databases", None)
+    words = {key: value for key, value in said.items() if key in _LOG_WORDS and isinstance(value, str) and value}
+    if not databases or words != said or len(words) < len(_LOG_WORDS):
+        reading.report(f"must be a mapping of databases (a list of SERVICE:/PATH) and of {', '.join(_LOG_WORDS)}")
+        return None
+    listed = databases if isinstance(databases, list) else [databases]
+    places = {str(each): _mounted(each, services, reading.under("databases")) for each in listed}
+    return RequestLogs(databases={name: place for name, place in places.items() if place}, proxy=proxy, **words)
+
+
+def _read_proxy(raw: object, services: Mapping[str, Service], reading: Reading) -> tuple[str, str] | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, dict) or set(raw) != {"service", "line"} or raw["service"] not in services:
+        reading.report("must be a mapping of service, which is there, and line")
+        return None
+    try:
+        groups = re.compile(str(raw["line"])).groupindex.keys()
+    except re.error as problem:
+        reading.report(f"line is no regular expression: {problem}")
+        return None
+    if missing := sorted({"at", "method", "path", "status"} - groups):
+        reading.report(f"line has no group {', '.join(missing)}")
+        return None
+    return str(raw["service"]), str(raw["line"])
 
 
 def _mapping(raw: Mapping[str, Any], key: str, reading: Reading) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from harness import Control, HarnessError, NotProven
+from harness import Control, HarnessError, NotProven, store
+from harness.load.driver import read_samples
 from harness.model.judgement import Judgement
 from harness.model.record import Scenario
 from harness.model.timeline import Event
@@ -18,6 +19,8 @@ from harness.run import Run
 from harness.sandbox.processes import ProcessSandbox, attach, sandboxes
 from harness.session import open_run
 from harness.settings import Settings
+from reports.cost import rows_counted
+from reports.reconciliation import reconcile, whole_run
 from scenarios import test_llm_outage as llm_outage
 
 ROOT = Path(__file__).parent.parent.parent
@@ -57,6 +60,17 @@ class Told:
     def of(self, part: str) -> list[str]:
         """The outcomes of the claims that have `part` in them."""
         return [verdict.outcome.value for verdict in self.judgement.verdicts if part in verdict.claim]
+
+
+def unaccounted(folder: Path) -> list[str]:
+    """What the runbook's own count of 503s and the load generator's leave open in the run of `folder`."""
+    record = store.load(folder, read_samples)
+    assert record.impact is not None
+    open_ends = list(record.impact.problems)
+    counted, done, whole = rows_counted(record), reconcile(record), whole_run(record)
+    if record.impact.incident and done and (counted is None or counted[0].count != done.logged):
+        open_ends.append(f"the query says {counted and counted[0].rows}, the log has {done.logged}")
+    return open_ends + [f"unexplained: {each}" for each in (done, whole) if each and each.unexplained]
 
 
 Story = Callable[[Run], None]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import Control
-from tests.whole.conftest import ROOT, RunOutage, Saboteur
+from tests.whole.conftest import ROOT, RunOutage, Saboteur, unaccounted
 
 pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(150)]
 NOBODY = ("nothing", "", lambda sandbox: None)
@@ -35,10 +35,11 @@ def test_without_the_mitigation_users_stay_hit(run_outage: RunOutage) -> None:
 
 
 def test_a_run_is_judged_the_same_elsewhere(run_outage: RunOutage, tmp_path: Path) -> None:
-    """The shipped scenario passes, and `gameday judge` on a copy of its folder, with an empty environment and in
-    another place, gives the same verdict byte for byte."""
+    """The shipped scenario passes, every 503 is accounted for, and `gameday judge` on a copy of its folder, with an
+    empty environment and in another place, gives the same verdict byte for byte."""
     outage = run_outage(Saboteur(*NOBODY))
     assert outage.judgement.outcome.value == "PASS", "\n".join(map(str, outage.judgement.verdicts))
+    assert unaccounted(outage.folder) == []
     copy = tmp_path / "else where" / "run"
     shutil.copytree(outage.folder, copy)
     done = subprocess.run(

@@ -18,7 +18,7 @@ from harness.faults import decode
 from harness.journal import Journal
 from harness.run import Run
 from harness.sandbox.processes import ProcessSandbox
-from tests.whole.conftest import ROOT, RunStory, Saboteur, Story
+from tests.whole.conftest import ROOT, RunStory, Saboteur, Story, unaccounted
 from tests.whole.strikes import delete_the_rules, kill, kill_the_load, stop_scraping
 
 pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.sabotage, pytest.mark.timeout(180)]
@@ -89,6 +89,7 @@ def test_no_claim_is_vacuous(run_story: RunStory, control: str, name: str) -> No
 @pytest.mark.table
 @pytest.mark.parametrize("name", STORIES)
 def test_every_scenario_passes(run_story: RunStory, name: str) -> None:
-    """With nothing done to it, it passes."""
+    """With nothing done to it, it passes, and its postmortem accounts for every 503."""
     told = run_story(STORIES[name], Saboteur(*NOBODY))
     assert told.judgement.outcome.value == "PASS", "\n".join(map(str, told.judgement.verdicts))
+    assert unaccounted(told.folder) == []

@@ -1,0 +1,1 @@
+"""What an incident cost, by the system's own request log."""
