@@ -35,12 +35,15 @@ from harness.runbook.screen import NULL, Screened, is_unsafe, screen
 from harness.runbook.tools.answer import Tool
 from harness.runbook.tools.curl import Curl
 from harness.runbook.tools.find import Find
+from harness.runbook.tools.held import PROC, said_ports
+from harness.runbook.tools.lsof import Lsof
 from harness.runbook.tools.on_files import PLAIN, PROGRAMS, Changing, Ground, Reading
-from harness.runbook.tools.plain import FILTERS, READERS, Filter, Nginx, Refuse, Sleep
+from harness.runbook.tools.plain import FILTERS, READERS, Filter, Nginx, Refuse, Sleep, StandIn
 from harness.runbook.tools.redis_cli import RedisCli
+from harness.runbook.tools.ss import Ss
 from harness.runbook.tools.sysctl import Sysctl
 from harness.runbook.tools.systemctl import Systemctl, Unit
-from harness.sandbox.base import Address, CanSpawn, HasFiles, Sandbox, require
+from harness.sandbox.base import Address, CanSpawn, HasFiles, HasProcesses, Sandbox, require
 
 LONGEST = timedelta(minutes=2)  # for a line without a deadline; the runbook's own sleeps do not count
 OUTPUT_LIMIT = 64 * 1024  # bytes kept of what one line prints
@@ -147,6 +150,7 @@ def open_shell(sandbox: Sandbox, operations: Operations, *, clock: Clock, direct
     try:
         host = lay_out(plan, directory / "host", clock.now()) if plan else None
         tools = _tools(sandbox, operations, clock, door.nowhere, directory / "scratch")
+        tools |= _tools_that_look(sandbox, operations, host, directory / "spool")
         tools |= _tools_on(host, directory, Path(bash), tools) if host else {}
         for name, tool in tools.items():
             door.add(name, tool)
@@ -186,6 +190,19 @@ def _tools(
     for name, (unsafe, first) in FILTERS.items():
         if (real := _real(name)) and (not first or _understands(real, first)):
             tools[name] = Filter(name, real, unsafe, first)
+    return tools
+
+
+def _tools_that_look(sandbox: Sandbox, operations: Operations, host: Host | None, spool: Path) -> dict[str, Tool]:
+    """What looks into the processes of the sandbox, and how busy this machine's disks are, where Linux tells."""
+    tools: dict[str, Tool] = {}
+    if isinstance(sandbox, HasProcesses) and PROC.is_dir():
+        ports = said_ports({name: sandbox.address(p.service, p.port).port for name, p in operations.addresses.items()})
+        tools["ss"] = Ss(sandbox=sandbox, ports=ports)
+        if cat := _real("cat"):
+            tools["lsof"] = Lsof(sandbox=sandbox, ports=ports, host=host, spool=spool, cat=cat)
+    if (PROC / "diskstats").exists() and _real("iostat") is None:
+        tools["iostat"] = StandIn("iostat", _HERE / "tools" / "iostat.py")
     return tools
 
 
