@@ -32,6 +32,7 @@ from harness.model.record import AlertEvidence, CommandRecord, FaultRecord, Reco
 from harness.rejudge import FORMS, render
 from harness.run import Run
 from harness.runbook.effect import Source
+from harness.runbook.host import read_host
 from harness.runbook.parse import read_runbook
 from harness.runbook.probe import SandboxProbe
 from harness.runbook.queries import read_queries
@@ -84,6 +85,7 @@ def prepare_run(settings: Settings, steps: Collection[str] = ()) -> tuple[Plan, 
     ]
     _asked(problems, partial(read_census, topology))
     _asked(problems, partial(read_question, topology))
+    _asked(problems, partial(read_host, topology.operations.host))
     _refuse(problems)
     return plan, known
 
@@ -267,9 +269,9 @@ def _operations(
     """Whoever performs the steps, and who counts; both work in the operations shell."""
     operations = topology.operations
     ca = sandbox.path(*operations.ca) if operations.ca else None
-    probe = SandboxProbe(sandbox, prometheus=_where(topology, "prometheus", sandbox), ca=ca)
     sources, lines = read_census(topology)
     with open_shell(sandbox, operations, clock=clock, directory=sandbox.folder / "operator") as shell:
+        probe = SandboxProbe(sandbox, prometheus=_where(topology, "prometheus", sandbox), ca=ca, host=shell.host)
         _refuse([trouble for line in operations.ready if (trouble := _trouble(shell.run(line)))])
         operator = RunbookOperator(steps=steps, shell=shell, probe=probe, clock=clock)
         yield operator, CensusTaker(sandbox=sandbox, reader=probe, shell=shell, sources=sources, commands=lines)

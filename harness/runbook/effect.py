@@ -102,7 +102,27 @@ class Start:
         return f"start of {self.service}"
 
 
-Source = Metric | JsonAnswer | PromQuery | CommandAnswer | CommandOutput | RedisAnswer | Start
+@dataclass(frozen=True, slots=True)
+class HostFiles:
+    """How many files of the laid-out host the glob `pattern` finds: `/var/log/**/*.gz`."""
+
+    pattern: str
+
+    def __str__(self) -> str:
+        return f"files {self.pattern} of the host"
+
+
+@dataclass(frozen=True, slots=True)
+class HostText:
+    """What stands in the file `path` of the laid-out host, without the white space around it."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.path} of the host"
+
+
+Source = Metric | JsonAnswer | PromQuery | CommandAnswer | CommandOutput | RedisAnswer | Start | HostFiles | HostText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

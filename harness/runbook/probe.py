@@ -16,6 +16,8 @@ from harness.runbook.effect import (
     ABSENT,
     CommandAnswer,
     CommandOutput,
+    HostFiles,
+    HostText,
     JsonAnswer,
     Metric,
     PromQuery,
@@ -23,6 +25,7 @@ from harness.runbook.effect import (
     Source,
     Start,
 )
+from harness.runbook.host import Host
 from harness.runbook.tools.redis_cli import talk
 from harness.sandbox.base import Address, Sandbox
 
@@ -34,9 +37,17 @@ _LABEL = re.compile(r'\s*([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*,?')
 
 class SandboxProbe:
     """Reads sources of effects on `sandbox`. `prometheus` is where PromQL is asked, `ca` what its TLS servers are
-    trusted by."""
+    trusted by, `host` what is laid out in the operations shell."""
 
-    def __init__(self, sandbox: Sandbox, *, prometheus: Address | None = None, ca: Path | None = None) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        *,
+        prometheus: Address | None = None,
+        ca: Path | None = None,
+        host: Host | None = None,
+    ) -> None:
+        self._host = host
         self._sandbox = sandbox
         self._prometheus = prometheus
         self._ca = ca
@@ -55,9 +66,18 @@ class SandboxProbe:
             return _said_by_redis(self._address(source.service, source.port), source)
         if isinstance(source, Start):
             return self._start_of(source.service)
+        if isinstance(source, HostFiles | HostText):
+            return self._on_host(source)
         if isinstance(source, CommandAnswer | CommandOutput):
             raise EvidenceMissing(f"{source} stands in what a command printed, not on the sandbox")
         return self._ask(source)
+
+    def _on_host(self, source: HostFiles | HostText) -> str:
+        if self._host is None:
+            raise EvidenceMissing(f"{source} can't be read: the topology lays out no host")
+        if isinstance(source, HostFiles):
+            return str(self._host.count(source.pattern))
+        return self._host.text(source.path)
 
     def _start_of(self, service: str) -> str:
         try:

@@ -3,6 +3,7 @@
 A command line runs in a real bash, under the sandbox's supervisor, in an empty scratch folder and a clean
 environment. Two fences keep it there: `screen` refuses before the start what would leave, and bash's restricted mode
 holds what `screen` can't see. Its PATH is one folder of shims: what is not there does not exist. Shims ask the door.
+Where the topology lays out a host, each shell has a tree of its own for it, and what acts on a host acts on that.
 
 What a line exports (and every plain variable that it sets) is there for the next one, as in one terminal. Functions,
 aliases and `set` options are not.
@@ -28,14 +29,21 @@ from harness.errors import SandboxError, UsageError
 from harness.model.record import CommandRecord
 from harness.model.units import say_duration
 from harness.runbook.door import Door
+from harness.runbook.host import Host, lay_out, read_host
 from harness.runbook.leader import CROWD
 from harness.runbook.screen import NULL, Screened, is_unsafe, screen
 from harness.runbook.tools.answer import Tool
 from harness.runbook.tools.curl import Curl
-from harness.runbook.tools.plain import FILTERS, READERS, Filter, Nginx, Refuse, Sleep
+from harness.runbook.tools.find import Find
+from harness.runbook.tools.held import PROC, said_ports
+from harness.runbook.tools.lsof import Lsof
+from harness.runbook.tools.on_files import PLAIN, PROGRAMS, Changing, Ground, Reading
+from harness.runbook.tools.plain import FILTERS, READERS, Filter, Nginx, Refuse, Sleep, StandIn
 from harness.runbook.tools.redis_cli import RedisCli
+from harness.runbook.tools.ss import Ss
+from harness.runbook.tools.sysctl import Sysctl
 from harness.runbook.tools.systemctl import Systemctl, Unit
-from harness.sandbox.base import Address, CanSpawn, HasFiles, Sandbox, require
+from harness.sandbox.base import Address, CanSpawn, HasFiles, HasProcesses, Sandbox, require
 
 LONGEST = timedelta(minutes=2)  # for a line without a deadline; the runbook's own sleeps do not count
 OUTPUT_LIMIT = 64 * 1024  # bytes kept of what one line prints
@@ -100,7 +108,8 @@ class Place(Protocol):
 class Operations(Protocol):
     """What the operations shell knows. `addresses` maps what the runbook calls a server (`localhost:9090`) to where it
     is, `units` has the service manager's units, `files` maps names in the shell to files that operators may change;
-    these and `ca` are a service and a path inside it; `environment` is what the operator's shell has set."""
+    these and `ca` are a service and a path inside it; `environment` is what the operator's shell has set; `host` is the
+    file that says what is laid out of a host."""
 
     @property
     def addresses(self) -> Mapping[str, Place]: ...
@@ -117,27 +126,36 @@ class Operations(Protocol):
     @property
     def environment(self) -> Mapping[str, str]: ...
 
+    @property
+    def host(self) -> Path | None: ...
+
 
 @contextmanager
 def open_shell(sandbox: Sandbox, operations: Operations, *, clock: Clock, directory: Path) -> Iterator[Shell]:
     """An operator's session on `sandbox`, kept in the new folder `directory`, which is removed when it ends.
 
     Raises Unsupported where the sandbox can't start helper processes or has no files that can be reached, UsageError
-    where this machine has no bash or `operations` names an address or a file that the sandbox does not have.
+    where this machine has no bash, or `operations` names an address or a file that the sandbox does not have, or a host
+    that can't be laid out.
     """
     require(sandbox, CanSpawn)
     assert isinstance(sandbox, CanSpawn)
     bash = shutil.which("bash")
     if bash is None:
         raise UsageError("this machine has no bash, which a runbook's commands are written for", hint="install bash")
+    plan = read_host(operations.host)
     directory = directory.absolute()
     (directory / "scratch").mkdir(parents=True)
     door = Door({})
     try:
-        for name, tool in _tools(sandbox, operations, clock, door.nowhere, directory / "scratch").items():
+        host = lay_out(plan, directory / "host", clock.now()) if plan else None
+        tools = _tools(sandbox, operations, clock, door.nowhere, directory / "scratch")
+        tools |= _tools_that_look(sandbox, operations, host, directory / "spool")
+        tools |= _tools_on(host, directory, Path(bash), tools) if host else {}
+        for name, tool in tools.items():
             door.add(name, tool)
             _write_shim(directory, name, bash)
-        for name in READERS:
+        for name in set(READERS) - set(tools):
             if real := shutil.which(name):
                 (directory / "bin" / name).symlink_to(real)
         for name, place in operations.files.items():
@@ -145,7 +163,9 @@ def open_shell(sandbox: Sandbox, operations: Operations, *, clock: Clock, direct
             assert isinstance(sandbox, HasFiles)
             (directory / "scratch" / name).symlink_to(sandbox.path(*place))
         door.write_pass(directory / "pass")
-        yield Shell(sandbox, door, clock=clock, directory=directory, bash=bash, environment=operations.environment)
+        yield Shell(
+            sandbox, door, clock=clock, directory=directory, bash=bash, environment=operations.environment, host=host
+        )
     finally:
         door.close()
         shutil.rmtree(directory, ignore_errors=True)
@@ -173,6 +193,40 @@ def _tools(
     return tools
 
 
+def _tools_that_look(sandbox: Sandbox, operations: Operations, host: Host | None, spool: Path) -> dict[str, Tool]:
+    """What looks into the processes of the sandbox, and how busy this machine's disks are, where Linux tells."""
+    tools: dict[str, Tool] = {}
+    if isinstance(sandbox, HasProcesses) and PROC.is_dir():
+        ports = said_ports({name: sandbox.address(p.service, p.port).port for name, p in operations.addresses.items()})
+        tools["ss"] = Ss(sandbox=sandbox, ports=ports)
+        if cat := _real("cat"):
+            tools["lsof"] = Lsof(sandbox=sandbox, ports=ports, host=host, spool=spool, cat=cat)
+    if (PROC / "diskstats").exists() and _real("iostat") is None:
+        tools["iostat"] = StandIn("iostat", _HERE / "tools" / "iostat.py")
+    return tools
+
+
+def _tools_on(host: Host, directory: Path, bash: Path, others: Mapping[str, Tool]) -> dict[str, Tool]:
+    """The tools that a laid-out host adds, and those that it leads to its files."""
+    tools: dict[str, Tool] = {"sysctl": Sysctl(host)}
+    if (sed := _real("sed")) is None:
+        return tools
+    ground = Ground(host=host, scratch=directory / "scratch", bash=bash, sed=sed)
+    for name in (*PLAIN, *PROGRAMS):
+        tool = others.get(name) or ((real := _real(name)) and Filter(name, real, lambda _: ""))
+        if tool:
+            tools[name] = Reading(name=name, tool=tool, ground=ground)
+    if find := _real("find"):
+        tools["find"] = Find(binary=find, ground=ground, tools=directory / "bin")
+    if gzip := _real("gzip"):
+        tools["gzip"] = Changing(name="gzip", binary=gzip, ground=ground)
+        tools["gunzip"] = Changing(name="gunzip", binary=gzip, ground=ground, first=("-d",))
+        tools["zcat"] = Changing(name="zcat", binary=gzip, ground=ground, first=("-cd",))
+    if rm := _real("rm"):
+        tools["rm"] = Changing(name="rm", binary=rm, ground=ground)
+    return tools
+
+
 def _real(name: str) -> Path | None:
     found = shutil.which(name)
     return Path(found) if found else None
@@ -197,8 +251,17 @@ class Shell:
     """One operator's terminal, while it is open. Made by `open_shell`."""
 
     def __init__(
-        self, sandbox: CanSpawn, door: Door, *, clock: Clock, directory: Path, bash: str, environment: Mapping[str, str]
+        self,
+        sandbox: CanSpawn,
+        door: Door,
+        *,
+        clock: Clock,
+        directory: Path,
+        bash: str,
+        environment: Mapping[str, str],
+        host: Host | None = None,
     ) -> None:
+        self.host = host
         self._sandbox = sandbox
         self._door = door
         self._clock = clock
@@ -224,7 +287,7 @@ class Shell:
         """Run one command line to its end, or until `limit` of real time has gone by (the runbook's sleeps come on
         top). Raises SandboxError where the sandbox can't start it at all."""
         began = self._clock.now()
-        screened = screen(text)
+        screened = screen(text, self.host)
         if screened.refused:
             return CommandRecord(
                 variant=variant, text=text, began=began, ended=began, exit_status=None, output="",
@@ -308,6 +371,8 @@ class Shell:
             self._exported, self._plain = told
 
     def _readable(self, output: str, notes: list[str]) -> str:
+        if self.host:
+            output = self.host.back(output)
         for secret in self._secrets:
             output = output.replace(secret, "***")
         if notes and output and not output.endswith("\n"):

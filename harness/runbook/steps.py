@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from harness.errors import UsageError
 from harness.runbook.effect import (
@@ -20,6 +20,8 @@ from harness.runbook.effect import (
     CommandAnswer,
     CommandOutput,
     Effect,
+    HostFiles,
+    HostText,
     JsonAnswer,
     Metric,
     PromQuery,
@@ -28,9 +30,9 @@ from harness.runbook.effect import (
     Start,
 )
 from harness.runbook.parse import Command, Runbook
+from harness.runbook.written import Duration, OnceOnly, Strict, Text
 
 Purpose = Literal["mitigate", "restore", "look"]
-_UNITS = {"ms": 0.001, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600}
 _SELECTOR = re.compile(r"\s*([a-zA-Z_:][\w:]*)\s*(?:\{(.*)\})?\s*", re.DOTALL)
 _LABEL = re.compile(r'\s*([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|\Z)')
 
@@ -104,7 +106,7 @@ class Steps:
 def read_steps(path: Path, runbook: Runbook) -> Steps:
     """Read the steps file at `path`, whose ids refer to `runbook`. Raises UsageError with all its problems."""
     try:
-        plain = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceOnly)  # noqa: S506 - a SafeLoader, see below
+        plain = yaml.load(path.read_text(encoding="utf-8"), Loader=OnceOnly)  # noqa: S506 - a SafeLoader
         written = _File.model_validate(plain)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as cause:
         raise UsageError(f"{path}: the steps can't be read: {cause}") from cause
@@ -135,67 +137,42 @@ _HINT = "`gameday runbook outline` prints the ids of all command lines"
 # -- the file as written -------------------------------------------------------------------------------------------
 
 
-class _OnceOnly(yaml.SafeLoader):
-    """YAML that refuses a key that stands twice in one mapping: the first would be lost without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-def _duration(written: object) -> timedelta:
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", written) if isinstance(written, str) else None
-    if not match or match[2] not in _UNITS:
-        raise ValueError(f"{written!r} is no duration (say `30 s`, `5 min`, `500 ms`)")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-
-
-_Duration = Annotated[timedelta, BeforeValidator(_duration)]
-_Text = Annotated[str, Field(min_length=1)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
-
-
-class _Effect(_Strict):
-    metric: _Text | None = None
-    of: _Text | None = None
-    get: _Text | None = None
+class _Effect(Strict):
+    metric: Text | None = None
+    of: Text | None = None
+    get: Text | None = None
     pointer: str = ""
-    promql: _Text | None = None
-    answer: _Text | None = None
-    prints: _Text | None = None
-    redis: _Text | None = None
-    ask: _Text | None = None
-    start: _Text | None = None
-    becomes: _Text | None = None
-    within: _Duration | None = None
+    promql: Text | None = None
+    answer: Text | None = None
+    prints: Text | None = None
+    redis: Text | None = None
+    ask: Text | None = None
+    start: Text | None = None
+    files: Text | None = None
+    file: Text | None = None
+    becomes: Text | None = None
+    within: Duration | None = None
 
 
-class _Accepted(_Strict):
-    finding: _Text
-    because: _Text
+class _Accepted(Strict):
+    finding: Text
+    because: Text
 
 
-class _Step(_Strict):
+class _Step(Strict):
     purpose: Purpose
-    deadline: _Duration | None = None
-    run: dict[str, _Text] = Field(min_length=1)
-    effects: list[_Effect] = []
+    deadline: Duration | None = None
+    run: dict[str, Text] = Field(min_length=1)
+    effects: list[_Effect] = Field(default=[])
     corrected: str = ""
     accepted: _Accepted | None = None
-    undo: list[str] = []
+    undo: list[str] = Field(default=[])
     no_undo: str = ""
     nothing_to_undo: str = ""
     not_here: str = ""
 
 
-class _File(_Strict):
+class _File(Strict):
     steps: dict[str, _Step] = Field(min_length=1)
 
 
@@ -263,10 +240,10 @@ def _effects(name: str, effects: Sequence[_Effect], problems: list[str]) -> Iter
 
 
 def _source(written: _Effect) -> Source:
-    kinds = ("metric", "get", "promql", "redis", "start", "answer", "prints")
+    kinds = ("metric", "get", "promql", "redis", "start", "files", "file", "answer", "prints")
     asked = [kind for kind in kinds if getattr(written, kind)]
     if len(asked) != 1:
-        raise ValueError("say one of metric, get, promql, redis, start, answer and prints")
+        raise ValueError(f"say one of {', '.join(kinds[:-1])} and {kinds[-1]}")
     if stray := _stray(written):
         raise ValueError(stray)
     match asked[0]:
@@ -276,6 +253,8 @@ def _source(written: _Effect) -> Source:
             return _redis(written.redis or "", written.ask or "")
         case "start":
             return Start(written.start or "")
+        case "files" | "file":
+            return _on_host(written)
         case "answer":
             return CommandAnswer(_pointer("answer", written.answer or ""))
         case "promql":
@@ -300,10 +279,10 @@ def _metric(written: _Effect) -> Metric:
 
 
 def read_source(written: object) -> Source:
-    """What a mapping of `metric` and `of`, `get` and `pointer`, `redis` and `ask`, `start` or `promql` says, outside of
-    any step. Raises ValueError in plain words."""
+    """What a mapping of `metric` and `of`, `get` and `pointer`, `redis` and `ask`, `start`, `files`, `file` or `promql`
+    says, outside of any step. Raises ValueError in plain words."""
     if not isinstance(written, dict) or "answer" in written or "prints" in written:
-        raise ValueError(f"{written!r} is not a metric, a get, a redis, a start or a promql")
+        raise ValueError(f"{written!r} is not a metric, a get, a redis, a start, files, a file or a promql")
     try:
         return _source(_Effect.model_validate({**written, "becomes": INCREASED}))
     except ValidationError as cause:
@@ -328,6 +307,13 @@ def _redis(where: str, ask: str) -> RedisAnswer:
     if not place:
         raise ValueError(f"redis: {where!r} is not of the form service:port/database")
     return RedisAnswer(place[1], int(place[2]), int(place[3]), ask)
+
+
+def _on_host(written: _Effect) -> HostFiles | HostText:
+    path = written.files or written.file or ""
+    if not path.startswith("/") or ".." in path:
+        raise ValueError(f"{path!r} is no absolute path of the laid-out host")
+    return HostFiles(path) if written.files else HostText(path)
 
 
 def _pointer(key: str, written: str) -> str:

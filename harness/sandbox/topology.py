@@ -55,7 +55,8 @@ class Operations:
     operators may change, each as a service and a path inside it; `ca` is the certificate authority's file, in the same
     form; `environment` is what the operator's shell has set. Each command line of `ready` must succeed in that shell
     before a run begins: a wrong token shows there and not in mid-incident. `census` names what must be after a run what
-    it was before: command lines for what they print, or mappings as a step's effects are."""
+    it was before: command lines for what they print, or mappings as a step's effects are. `host` is the file that says
+    what is laid out of a host in that shell."""
 
     addresses: Mapping[str, Endpoint] = field(default_factory=dict)
     units: Mapping[str, Unit] = field(default_factory=dict)
@@ -64,6 +65,7 @@ class Operations:
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: tuple[str, ...] = ()
     census: tuple[str | Mapping[str, Any], ...] = ()
+    host: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,7 +332,7 @@ def _read_operations(raw: object, services: Mapping[str, Service], reading: Read
     if not isinstance(raw, dict):
         reading.report("is not a mapping")
         return Operations()
-    known = {"addresses", "units", "files", "ca", "environment", "ready", "census"}
+    known = {"addresses", "units", "files", "ca", "environment", "ready", "census", "host"}
     if unknown := sorted(set(map(str, raw)) - known):
         reading.report(f"does not have {', '.join(unknown)}")
     addresses: dict[str, Endpoint] = {}
@@ -350,6 +352,7 @@ def _read_operations(raw: object, services: Mapping[str, Service], reading: Read
         environment={name: str(value) for name, value in _mapping(raw, "environment", reading).items()},
         ready=_read_lines(raw.get("ready"), reading.under("ready")),
         census=_read_census(raw.get("census"), reading.under("census")),
+        host=_file(raw.get("host"), reading.under("host")),
     )
 
 

@@ -40,6 +40,7 @@ class Ground:
     files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     ca: tuple[str, str] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    host: Path | None = None
 
 
 class LocalSandbox:

@@ -9,7 +9,8 @@ from typing import Protocol
 # Left out of the environment of every real tool that is run: each could lead it to another server or library.
 WITHOUT = (
     "http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY CURL_HOME CURL_CA_BUNDLE SSL_CERT_FILE "
-    "SSL_CERT_DIR SSLKEYLOGFILE OPENSSL_CONF OPENSSL_MODULES LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT DYLD_INSERT_LIBRARIES"
+    "SSL_CERT_DIR SSLKEYLOGFILE OPENSSL_CONF OPENSSL_MODULES LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT DYLD_INSERT_LIBRARIES "
+    "GZIP"
 )
 
 

@@ -1,9 +1,11 @@
-"""Plain tools: sleep on runbook time, nginx's reload, text filters that could also write, and all that is refused."""
+"""Plain tools: sleep on runbook time, nginx's reload, text filters that could also write, a stand-in, and all that is
+refused."""
 
 from __future__ import annotations
 
 import re
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +21,8 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 # Tools that only read, and are run as they are.
 READERS = (
-    "cat", "cut", "df", "egrep", "fgrep", "free", "grep", "head", "jq", "ls", "nproc", "ps", "seq", "tail", "top", "tr",
-    "uname", "uptime", "wc",
+    "cat", "cut", "df", "egrep", "fgrep", "free", "grep", "head", "iostat", "jq", "ls", "nproc", "ps", "seq", "tail",
+    "top", "tr", "uname", "uptime", "wc",
 )  # fmt: skip
 
 
@@ -149,6 +151,18 @@ FILTERS: dict[str, tuple[Callable[[Sequence[str]], str], tuple[str, ...]]] = {
     "uniq": (unsafe_uniq, ()),
     "date": (unsafe_date, ()),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """A program of ours, `script`, for a reader that this machine does not have."""
+
+    name: str
+    script: Path
+
+    def answer(self, arguments: Sequence[str]) -> Answer:
+        become = (sys.executable, "-I", "-S", str(self.script), *arguments)
+        return Answer(become=become, note=f"{self.name}: by a stand-in, since this machine has none")
 
 
 @dataclass(frozen=True, slots=True)
