@@ -14,8 +14,7 @@ from urllib.parse import quote
 from harness.errors import EvidenceMissing, SandboxError, UsageError
 from harness.runbook.effect import (
     ABSENT,
-    CommandAnswer,
-    CommandOutput,
+    PRINTED,
     JsonAnswer,
     Metric,
     PromQuery,
@@ -55,7 +54,7 @@ class SandboxProbe:
             return _said_by_redis(self._address(source.service, source.port), source)
         if isinstance(source, Start):
             return self._start_of(source.service)
-        if isinstance(source, CommandAnswer | CommandOutput):
+        if isinstance(source, PRINTED):
             raise EvidenceMissing(f"{source} stands in what a command printed, not on the sandbox")
         return self._ask(source)
 

@@ -17,7 +17,9 @@ from harness.errors import UsageError
 from harness.runbook.effect import (
     INCREASED,
     MATCHES,
+    PRINTED,
     CommandAnswer,
+    CommandNumber,
     CommandOutput,
     Effect,
     JsonAnswer,
@@ -170,6 +172,7 @@ class _Effect(_Strict):
     promql: _Text | None = None
     answer: _Text | None = None
     prints: _Text | None = None
+    number: _Text | None = None
     redis: _Text | None = None
     ask: _Text | None = None
     start: _Text | None = None
@@ -253,7 +256,7 @@ def _effects(name: str, effects: Sequence[_Effect], problems: list[str]) -> Iter
             problems.append(f"{name}: effect {number}: {problem}")
             continue
         # What a command has printed does not change any more; all else gets a moment to come about.
-        usual = timedelta(0) if isinstance(source, CommandAnswer | CommandOutput) else timedelta(seconds=2)
+        usual = timedelta(0) if isinstance(source, PRINTED) else timedelta(seconds=2)
         within = usual if written.within is None else written.within
         becomes = f"{MATCHES}{written.prints}" if written.prints else written.becomes or ""
         effect = Effect(source=source, becomes=becomes, within=within)
@@ -263,15 +266,17 @@ def _effects(name: str, effects: Sequence[_Effect], problems: list[str]) -> Iter
 
 
 def _source(written: _Effect) -> Source:
-    kinds = ("metric", "get", "promql", "redis", "start", "answer", "prints")
+    kinds = ("metric", "get", "promql", "redis", "start", "answer", "prints", "number")
     asked = [kind for kind in kinds if getattr(written, kind)]
     if len(asked) != 1:
-        raise ValueError("say one of metric, get, promql, redis, start, answer and prints")
+        raise ValueError("say one of metric, get, promql, redis, start, answer, prints and number")
     if stray := _stray(written):
         raise ValueError(stray)
     match asked[0]:
         case "prints":
             return CommandOutput()
+        case "number":
+            return _number(written.number or "")
         case "redis":
             return _redis(written.redis or "", written.ask or "")
         case "start":
@@ -283,6 +288,13 @@ def _source(written: _Effect) -> Source:
         case "get":
             return _json_answer(written.get or "", written.pointer)
     return _metric(written)
+
+
+def _number(pattern: str) -> CommandNumber:
+    number = CommandNumber(pattern)
+    if problem := number.problem():
+        raise ValueError(f"number: {problem}")
+    return number
 
 
 def _json_answer(get: str, pointer: str) -> JsonAnswer:
@@ -302,7 +314,7 @@ def _metric(written: _Effect) -> Metric:
 def read_source(written: object) -> Source:
     """What a mapping of `metric` and `of`, `get` and `pointer`, `redis` and `ask`, `start` or `promql` says, outside of
     any step. Raises ValueError in plain words."""
-    if not isinstance(written, dict) or "answer" in written or "prints" in written:
+    if not isinstance(written, dict) or written.keys() & {"answer", "prints", "number"}:
         raise ValueError(f"{written!r} is not a metric, a get, a redis, a start or a promql")
     try:
         return _source(_Effect.model_validate({**written, "becomes": INCREASED}))
