@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.alerts.alert import Alert
+    from harness.benchmark.benchmark import Benchmark
+    from harness.checkpoint import Checkpoint
     from harness.errors import HarnessError, UsageError
+    from harness.levels.level import Level
     from harness.logs.logs import Logs
     from harness.model.load import Arrivals
     from harness.model.record import Record, Scenario
@@ -24,8 +27,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Alert",
     "Arrivals",
+    "Benchmark",
+    "Checkpoint",
     "Control",
     "HarnessError",
+    "Level",
     "Logs",
     "Moment",
     "NotProven",
@@ -45,7 +51,10 @@ __all__ = [
 
 _HOME = {
     "harness.alerts.alert": ("Alert",),
+    "harness.benchmark.benchmark": ("Benchmark",),
+    "harness.checkpoint": ("Checkpoint",),
     "harness.errors": ("HarnessError", "UsageError"),
+    "harness.levels.level": ("Level",),
     "harness.logs.logs": ("Logs",),
     "harness.model.load": ("Arrivals",),
     "harness.model.record": ("Record", "Scenario"),

@@ -6,12 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from harness.benchmark.benchmark import Benchmark
 from harness.clock import Clock
+from harness.model.benchmark import BenchmarkRecord
 from harness.model.impact import ImpactEvidence
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals
-from harness.model.record import AlertEvidence, FaultRecord, LoadRecord, MachineEvidence, Record, StepRecord
-from harness.model.timeline import Event
+from harness.model.record import (
+    AlertEvidence,
+    FaultRecord,
+    LevelEvidence,
+    LoadRecord,
+    MachineEvidence,
+    Record,
+    StepRecord,
+)
+from harness.model.timeline import Event, Span
 from harness.sandbox.base import Sandbox
 
 
@@ -70,6 +80,14 @@ class Loads(Protocol):
     def start(self, plan: Arrivals, window: str) -> RunningLoad: ...
 
 
+class Benchmarks(Protocol):
+    """Who runs benchmarks; see `harness.benchmark.driver`."""
+
+    def run(self, benchmark: Benchmark, window: str) -> BenchmarkRecord:
+        """Run it to its end, or until its time is up."""
+        ...
+
+
 class Operator(Protocol):
     """Whoever performs the runbook's steps."""
 
@@ -113,6 +131,11 @@ def _nobody(faults: Sequence[FaultRecord], alerts: AlertEvidence, run: tuple[flo
     return None
 
 
+def _unasked(checks: Sequence[Mapping[str, Any]], windows: Sequence[Span]) -> tuple[LevelEvidence, ...]:
+    """For a cast in which nobody asks Prometheus."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
     """The players of one run."""
@@ -121,12 +144,15 @@ class Cast:
     clock: Clock
     alerts: Alerts
     loads: Loads
+    benchmarks: Benchmarks
     operator: Operator
     journal: Promises
     census: Census
     progress: Progress
     machine: Callable[[], MachineEvidence | None]
     """How busy the machine was so far."""
+    levels: Callable[[Sequence[Mapping[str, Any]], Sequence[Span]], tuple[LevelEvidence, ...]] = _unasked
+    """What Prometheus has kept of the values that checks (in their JSON form) speak of, in these windows."""
     impact: Callable[[Sequence[FaultRecord], AlertEvidence, tuple[float, float]], ImpactEvidence | None] = _nobody
     """What the faults and the alerts of a run from one instant to another cost, by the system's own request log."""
     conclude: Callable[[Record], Judgement]

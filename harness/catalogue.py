@@ -75,7 +75,7 @@ def _in_file(path: Path, runs: Path) -> Iterator[Entry]:
                 source=str(path),
                 function=node.name,
                 needs=_needs(node),
-                steps=steps_named(node),
+                steps=steps_named(node, tree),
                 last=_last(runs / name),
             )
 
@@ -87,16 +87,36 @@ def _needs(function: ast.FunctionDef) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ability.__name__ for kind in kinds for ability in getattr(kind, "needs", ())))
 
 
-def steps_named(tree: ast.AST) -> tuple[str, ...]:
-    """The runbook steps that `tree` names: literal arguments of `….mitigate(…)`, `….restore(…)` and `….look(…)`."""
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
-    asked = [
-        call
-        for call in calls
-        if isinstance(call.func, ast.Attribute) and call.func.attr in {"mitigate", "restore", "look"}
-    ]
-    names = [argument.value for call in asked for argument in call.args if isinstance(argument, ast.Constant)]
+def steps_named(function: ast.AST, module: ast.Module | None = None) -> tuple[str, ...]:
+    """The runbook steps that `function` names: literal arguments of `….mitigate(…)`, `….restore(…)` and `….look(…)`,
+    and what checkpoints `look` at, those of the constants of its `module` that it uses as well."""
+    trees = [function, *(_constants_of(function, module) if module is not None else ())]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    named: list[ast.expr] = []
+    for call in calls:
+        if isinstance(call.func, ast.Attribute) and call.func.attr in {"mitigate", "restore", "look"}:
+            named += call.args
+        looks = [keyword.value for keyword in call.keywords if keyword.arg == "look"]
+        named += [one for look in looks if isinstance(look, ast.Tuple | ast.List) for one in look.elts]
+    names = [one.value for one in named if isinstance(one, ast.Constant)]
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def _constants_of(function: ast.AST, module: ast.Module) -> Iterator[ast.expr]:
+    """What the module's constants are, of those that the function uses, and of those that these are made of."""
+    made = {
+        target.id: node.value
+        for node in module.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    waiting: list[ast.AST] = [function]
+    while waiting:
+        used = {node.id for node in ast.walk(waiting.pop()) if isinstance(node, ast.Name)}
+        for value in [made.pop(name) for name in sorted(used & made.keys())]:
+            waiting.append(value)
+            yield value
 
 
 def _last(folder: Path) -> str:

@@ -6,6 +6,7 @@ import difflib
 import os
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -51,7 +52,14 @@ def findings_of(runbook: Runbook, text: str, steps: Steps, records: Iterable[Rec
         for step in record.steps if record.control is Control.NONE and not record.error else ():
             if not step.skipped and not step.problem and (step.effects or step.not_here):
                 performed.setdefault(step.name, (step, record.scenario.name))
-    lines = [finding for command in runbook.commands for finding in _of_line(command, steps, performed)]
+    used = {command for step in steps.by_name.values() for command in step.commands}
+    lines = [
+        finding
+        for command in sorted(
+            (*runbook.commands, *(quoted for quoted in runbook.quoted if quoted in used)), key=attrgetter("line")
+        )
+        for finding in _of_line(command, steps, performed)
+    ]
     proven = [step for step in steps.by_name.values() if _proven(step, performed)]
     return RunbookFindings(source=runbook.source, lines=tuple(lines), patch=patch(runbook, text, proven))
 

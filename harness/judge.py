@@ -12,9 +12,12 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from harness.alerts.checks import Delivered, Fires, Resolves, StaysQuiet
 from harness.alerts.detection import detections
+from harness.benchmark.checks import BenchmarkMet
 from harness.census.unchanged import Unchanged
+from harness.checkpoint import BegunWithin
 from harness.faults.gone import FaultGone
 from harness.faults.in_force import FaultInForce
+from harness.levels.checks import LevelKept, LevelWent
 from harness.load.checks import LoadKeptUp
 from harness.logs.checks import LogLacks, LogShows
 from harness.mitigations.checks import StepWorked
@@ -24,6 +27,7 @@ from harness.model.record import Record, StepRecord
 from harness.model.units import say_duration
 from harness.model.verdict import Control, Outcome, Verdict, worst
 from harness.slo.objective import During, RecoveredWithin
+from harness.slo.smoke import SmokePassed
 
 # A wall clock that moved more than this during a run makes Prometheus' instants incomparable with ours (seconds).
 LARGEST_DRIFT = 0.5
@@ -37,6 +41,11 @@ AnyCheck = Annotated[
     | LogLacks
     | During
     | RecoveredWithin
+    | SmokePassed
+    | LevelKept
+    | LevelWent
+    | BenchmarkMet
+    | BegunWithin
     | FaultInForce
     | FaultGone
     | LoadKeptUp

@@ -75,7 +75,8 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
         source=_relative(function.path, request.config.rootpath),
     )
     try:
-        named = steps_named(ast.parse(textwrap.dedent(inspect.getsource(function.obj))))
+        module = ast.parse(inspect.getsource(function.module))
+        named = steps_named(ast.parse(textwrap.dedent(inspect.getsource(function.obj))), module)
         settings = _settings(request.config)
         progress = _progress(request, scenario.name, settings.time_scale)
         with turn(alone=_needs_the_machine(function)), open_run(settings, scenario, progress, named) as live:

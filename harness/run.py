@@ -9,19 +9,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from harness.benchmark.benchmark import Benchmark
 from harness.cast import Cast, Condition, RunningLoad
 from harness.census.unchanged import differences, no_way_back
+from harness.checkpoint import Checkpoint
 from harness.clock import wall_seconds
 from harness.errors import UsageError
 from harness.faults import Fault
 from harness.judge import ABANDONED, CLAIMED, REORDERED, encode_check, fingerprint
 from harness.keeper import FaultKeeper
 from harness.logs.collect import collect as collect_logs
+from harness.model.benchmark import BenchmarkRecord
 from harness.model.check import Check
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals
 from harness.model.record import LoadRecord, Record, Scenario, StepRecord
-from harness.model.timeline import Event, Scalar, Span, SpanKind, Window
+from harness.model.timeline import Event, Moment, Scalar, Span, SpanKind, Window
 from harness.model.verdict import Control, Outcome
 from harness.sandbox.base import require
 
@@ -40,6 +43,7 @@ class _Story:
     events: list[Event] = field(default_factory=list)
     steps: list[StepRecord] = field(default_factory=list)
     loads: list[LoadRecord] = field(default_factory=list)
+    benchmarks: list[BenchmarkRecord] = field(default_factory=list)
 
 
 class NotProven(AssertionError):
@@ -151,7 +155,7 @@ class Run:
         return self._perform(self._reordered(steps), left_out=self._without)
 
     def look(self, *steps: str) -> Window:
-        """Perform steps of the runbook that change nothing: diagnosis, monitoring. Returns the window of the last."""
+        """Perform steps of the runbook that change nothing: diagnosis, monitoring. Returns the last one's window."""
         return self._perform(steps, looking=True)
 
     def restore(self, *steps: str) -> Window:
@@ -161,6 +165,20 @@ class Run:
         wanted = {back for step, way in ways.items() if step not in self._without for back in way}
         backs = [back for way in ways.values() for back in way]
         return self._perform(backs, left_out=(frozenset(backs) - wanted) | self._without)
+
+    def check(self, *checkpoints: Checkpoint, of: Moment) -> tuple[Check, ...]:
+        """Carry out `checkpoints` one after the other, each in a window of its own; `of` is when the system was well
+        again. Returns what they claim, for `verify`."""
+        claims: list[Check] = []
+        for checkpoint in checkpoints:
+            with self._window(checkpoint.name, "observe") as window:
+                if checkpoint.look:
+                    self._perform(checkpoint.look, looking=True)
+                for benchmark in checkpoint.benchmarks:
+                    self._benchmark(benchmark, window)
+                self._pause(checkpoint.name, wall_seconds(checkpoint.watch, self._cast.clock), lambda: False)
+            claims += checkpoint.claims(window, of)
+        return tuple(claims)
 
     def verify(self, *checks: Check) -> Judgement:
         """Freeze the record and judge every claim at once, when all else is over. Raises NotProven where the outcome
@@ -200,6 +218,8 @@ class Run:
             faults=faults,
             steps=tuple(story.steps),
             loads=tuple(story.loads),
+            benchmarks=tuple(story.benchmarks),
+            levels=self._cast.levels(checks, story.windows),
             alerts=alerts,
             logs=collect_logs(sandbox, checks, clock.now()),
             clock_drift=self._worst_drift(),
@@ -285,6 +305,14 @@ class Run:
     def _status(self) -> str:
         load = self._load.summary() if self._load else "no load"
         return f"{load} | {self._cast.alerts.summary()}"
+
+    def _benchmark(self, benchmark: Benchmark, window: Window) -> None:
+        if self._pointless():
+            return
+        self._event("benchmark.began", str(benchmark))
+        ran = self._cast.benchmarks.run(benchmark, window.name)
+        self._story.benchmarks.append(ran)
+        self._event("benchmark.ended", ran.problem or ran.stopped or str(benchmark))
 
     # -- steps ---------------------------------------------------------------------------------------------------
 

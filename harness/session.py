@@ -13,6 +13,7 @@ from harness import store
 from harness.alerts.configuration import longest_scrape, scale_alertmanager, scale_prometheus
 from harness.alerts.rules import scale_rules
 from harness.alerts.watch import AlertWatch
+from harness.benchmark.driver import BenchmarkDriver
 from harness.cast import Cast, Progress
 from harness.census.take import CensusTaker
 from harness.clock import Clock, SystemClock, checked_scale
@@ -22,6 +23,7 @@ from harness.impact.door import Door
 from harness.impact.log import Columns
 from harness.journal import Journal
 from harness.judge import judge
+from harness.levels.collect import LevelReader
 from harness.load.driver import LoadDriver, read_samples
 from harness.machine import MachineWatch
 from harness.mitigations.operator import RunbookOperator
@@ -230,11 +232,14 @@ def open_run(settings: Settings, scenario: Scenario, progress: Progress, named: 
             clock=clock,
             seed=settings.seed,
         )
+        levels = LevelReader(url=_where(topology, "prometheus", sandbox).url, scale=clock.scale)
         cast = Cast(
             sandbox=sandbox,
             clock=clock,
             alerts=alerts,
             loads=loads,
+            benchmarks=BenchmarkDriver(sandbox=sandbox, folder=folder, clock=clock),
+            levels=levels.read,
             operator=operator,
             journal=Journal(sandbox.folder),
             census=census,

@@ -16,8 +16,10 @@ from datetime import timedelta
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from typing import Any, ClassVar, Literal
 
+from harness.benchmark.benchmark import Benchmark
 from harness.cast import Cast, Condition
 from harness.errors import NotReady, SandboxError, UsageError
+from harness.model.benchmark import BenchmarkRecord, Reply
 from harness.model.judgement import Judgement
 from harness.model.load import Arrivals, Sample
 from harness.model.record import AlertEvidence, LoadRecord, Receipt, Record, StepRecord
@@ -492,6 +494,36 @@ class FakeCensus:
 
 
 @dataclass(slots=True)
+class FakeBenchmarks:
+    """Benchmarks in which every answer takes as long, on `clock`; `wrong` is what each says instead of 200."""
+
+    clock: FakeClock
+    seconds: float = 0.01
+    wrong: int = 200
+
+    def run(self, benchmark: Benchmark, window: str) -> BenchmarkRecord:
+        began, replies = self.clock.now(), []
+        for _ in range(0, benchmark.requests, benchmark.at_once):
+            sent = self.clock.now()
+            self.clock.sleep(self.seconds)
+            replies += [self._reply(sent)] * benchmark.at_once
+        return BenchmarkRecord(
+            window=window,
+            target=benchmark.target,
+            requests=benchmark.requests,
+            at_once=benchmark.at_once,
+            began=began,
+            ended=self.clock.now(),
+            replies=tuple(replies[: benchmark.requests]),
+            client_cpu=0.1,
+        )
+
+    def _reply(self, sent: float) -> Reply:
+        ended = sent + self.seconds
+        return Reply(sent=sent, connected=sent, first=ended, ended=ended, status=self.wrong, received=100, length=20)
+
+
+@dataclass(slots=True)
 class FakeProgress:
     """Keeps what would have been shown."""
 
@@ -510,6 +542,7 @@ def fake_cast(
     sandbox: Any = None,
     alerts: FakeAlerts | None = None,
     loads: ScriptedLoad | None = None,
+    benchmarks: FakeBenchmarks | None = None,
     operator: FakeOperator | None = None,
     journal: FakeJournal | None = None,
     census: FakeCensus | None = None,
@@ -529,6 +562,7 @@ def fake_cast(
         clock=clock,
         alerts=alerts or FakeAlerts(),
         loads=loads,
+        benchmarks=benchmarks or FakeBenchmarks(clock),
         operator=operator or FakeOperator(),
         journal=journal or FakeJournal(),
         census=census or FakeCensus(),

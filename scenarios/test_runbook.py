@@ -17,8 +17,8 @@ OPENAI = HttpProbe(
 
 def test_diagnosis_during_an_incident(run: Run) -> None:
     """Every line of the diagnosis says what it is there to say: the health endpoints while all is well, the others also
-    while OpenAI is overloaded and people are paged. What acts on a host acts on the one that is laid out; a cluster and a
-    container engine there are none."""
+    while OpenAI is overloaded and people are paged. What acts on a host acts on the one that is laid out; a cluster
+    and a container engine there are none."""
     with run.load(Arrivals.constant(per_second=60)):
         run.look("look-health")
         with run.fault(UpstreamMisbehaves("openai", "overloaded", OPENAI)) as overloaded:

@@ -101,6 +101,14 @@ class Prometheus:
             found = self._queries.custom_query(query, params={"time": f"{at:.3f}"})
             return tuple(_series(one["metric"], [one["value"]]) for one in found)
 
+    def values(self, query: str, began: float, ended: float, step: float) -> tuple[Series, ...]:
+        """What the instant vector `query` gave at every `step` seconds from `began` to `ended`."""
+        length, every = max(1, math.ceil((ended - began) * 1000)), max(1, round(step * 1000))
+        with self._asked(f"for {query}"):
+            # A subquery: of a range query the client would round both ends to whole seconds.
+            found = self._queries.custom_query(f"({query})[{length}ms:{every}ms]", params={"time": f"{ended:.3f}"})
+            return tuple(_series(one["metric"], one.get("values", ())) for one in found)
+
     def rules(self) -> tuple[LoadedRule, ...]:
         """Every rule that is loaded, alerting and recording, in the order of its files."""
         with self._asked("for its rules"):

@@ -27,6 +27,22 @@ class Logs:
         """The claim that it wrote no line with `text` in any of these windows, in each of which users came."""
         return LogLacks(service=self.service, text=_text(text), windows=_names(during, *more))
 
+    def without(self, text: str) -> LogWithout:
+        """That no line with `text` is written, before it is said when: for a checkpoint."""
+        return LogWithout(self, _text(text))
+
+
+@dataclass(frozen=True, slots=True)
+class LogWithout:
+    """A log and a text that it must not show."""
+
+    log: Logs
+    text: str
+
+    def during(self, window: Window) -> LogLacks:
+        """The claim that no such line was written in `window`, in which users came."""
+        return self.log.lacks(self.text, window)
+
 
 def _text(text: str) -> str:
     if not text.strip() or "\n" in text:

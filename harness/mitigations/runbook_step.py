@@ -10,13 +10,21 @@ from typing import Literal, Protocol
 from harness.clock import Clock
 from harness.errors import EvidenceMissing, HarnessError
 from harness.model.record import CommandRecord, EffectRecord, StepRecord
-from harness.runbook.effect import ABSENT, INCREASED, CommandAnswer, CommandOutput, Effect, Source
+from harness.runbook.effect import (
+    ABSENT,
+    INCREASED,
+    PRINTED,
+    CommandAnswer,
+    CommandNumber,
+    CommandOutput,
+    Effect,
+    Source,
+)
 from harness.runbook.parse import split_block
 from harness.runbook.probe import last_object, value_at
 from harness.runbook.steps import Step
 
 Variant = Literal["as-written", "corrected"]
-PRINTED = CommandAnswer | CommandOutput  # what a step's own commands say: nothing, before they have run
 POLL = 0.05  # wall seconds between two readings of an effect
 _QUOTED = 300  # characters of a command's output that a finding repeats
 
@@ -123,6 +131,8 @@ class _Attempt:
         try:
             if isinstance(effect.source, CommandOutput):
                 return "\n".join(command.output for command in self.commands).strip()
+            if isinstance(effect.source, CommandNumber):
+                return effect.source.value_in("\n".join(command.output for command in self.commands))
             if isinstance(effect.source, CommandAnswer):
                 printed = last_object(self.commands[-1].output)
                 return value_at(printed, effect.source.pointer) if printed else ABSENT

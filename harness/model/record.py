@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from harness.model.benchmark import BenchmarkRecord
 from harness.model.impact import ImpactEvidence
 from harness.model.load import Sample
 from harness.model.timeline import Event, Moment, Scalar, Span
@@ -250,6 +251,21 @@ class AlertEvidence:
     evaluation_interval: float = 0.0
 
 
+# -- levels ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelEvidence:
+    """What Prometheus told of the expression `expr`, as its author wrote it, every `step` wall seconds of a window.
+    `problem` says why it could not be asked."""
+
+    expr: str
+    window: str
+    step: float
+    series: tuple[Series, ...] = ()
+    problem: str = ""
+
+
 # -- logs --------------------------------------------------------------------------------------------------------
 
 
@@ -307,9 +323,9 @@ class Record:
     """Everything that happened in one run of one scenario.
 
     `checks` are the claims to judge, in their JSON form; `harness.judge` reads them. `samples` are kept in a file of
-    their own beside `record.json` and come back with `store.load`. The two censuses say what was set and held before
-    the story and after it, `machine` how busy the machine was, `impact` what the incident cost by the system's own log
-    (None: nobody looked). `error` is our own failure, if we broke.
+    their own beside `record.json` and come back with `store.load`; the requests of `benchmarks` stand in it. The two
+    censuses say what was set and held before the story and after it, `machine` how busy the machine was, `impact` what
+    the incident cost by the system's own log (None: nobody looked). `error` is our own failure, if we broke.
     """
 
     format: int = FORMAT
@@ -328,6 +344,8 @@ class Record:
     steps: tuple[StepRecord, ...] = ()
     loads: tuple[LoadRecord, ...] = ()
     alerts: AlertEvidence = field(default_factory=AlertEvidence)
+    benchmarks: tuple[BenchmarkRecord, ...] = ()
+    levels: tuple[LevelEvidence, ...] = ()
     logs: tuple[LogEvidence, ...] = ()
     clock_drift: float = 0.0
     machine: MachineEvidence | None = None

@@ -79,6 +79,30 @@ class CommandOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandNumber:
+    """What the one group of the regular expression `pattern` stands for where it is last found in what the step's own
+    commands printed: `^Requests per second: +([0-9.]+)`."""
+
+    pattern: str
+
+    def __str__(self) -> str:
+        return f"what it prints behind {self.pattern}"
+
+    def problem(self) -> str:
+        """What is wrong with `pattern`, in plain words; empty if nothing is."""
+        try:
+            groups = re.compile(self.pattern).groups
+        except re.error as cause:
+            return f"{self.pattern!r} is no regular expression: {cause}"
+        return "" if groups == 1 else f"{self.pattern!r} has {groups} groups, and one must stand for the value"
+
+    def value_in(self, printed: str) -> str:
+        """The value, or `absent`."""
+        found = re.findall(self.pattern, printed, re.MULTILINE)
+        return str(found[-1]) if found else ABSENT
+
+
+@dataclass(frozen=True, slots=True)
 class RedisAnswer:
     """The last line of what `service`, a Redis, answers to `command` in its database number `database`."""
 
@@ -122,7 +146,8 @@ class HostText:
         return f"{self.path} of the host"
 
 
-Source = Metric | JsonAnswer | PromQuery | CommandAnswer | CommandOutput | RedisAnswer | Start | HostFiles | HostText
+PRINTED = CommandAnswer | CommandOutput | CommandNumber  # what a step's own commands say: nothing, before they have run
+Source = Metric | JsonAnswer | PromQuery | PRINTED | RedisAnswer | Start | HostFiles | HostText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,8 @@
 The id of a command line is the path of its headings, the number of its block under that heading, and its number in
 the block: `back-to-normal/1.3`. Headings are made into slugs as GitHub does, without a leading number (`3. Outage`
 is `outage`), so that other sections can come, go and be renumbered. The document's own title is not part of it.
-Any ending of the path that is unique will do; `Command.id` is the shortest.
+Any ending of the path that is unique will do; `Command.id` is the shortest. Inline code is a command line only where
+somebody names it: `recovery-checks/code.3` is the third piece of it under that heading, tables included.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -25,6 +27,7 @@ from harness.runbook.lexer import Token, UnterminatedError, lex
 SHELL_LANGUAGES = frozenset({"", "bash", "sh", "shell", "zsh", "console", "shell-session", "shellsession", "terminal"})
 _SESSIONS = frozenset({"console", "shell-session", "shellsession", "terminal"})
 _OPENING = {"if": "fi", "case": "esac", "for": "done", "while": "done", "until": "done", "select": "done", "{": "}"}
+CODE = "code"  # stands in ids where others have the number of a block
 _JOINING = frozenset({"|", "||", "&&", "|&"})
 _BEFORE_COMMAND = frozenset({"then", "else", "elif", "do", "!", "time", "{", "if", "while", "until"})
 
@@ -32,7 +35,7 @@ _BEFORE_COMMAND = frozenset({"then", "else", "elif", "do", "!", "time", "{", "if
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """One command line of a runbook, `text` verbatim. `line` counts from 1 in the file; `comment` holds the comment
-    lines above it."""
+    lines above it. `block` is 0 for inline code, of which `number` is the number under its heading."""
 
     id: str
     path: tuple[str, ...]  # slugs of the headings above, outermost first
@@ -43,8 +46,13 @@ class Command:
     comment: str = ""
 
     @property
+    def place(self) -> str:
+        """Where below its heading it stands."""
+        return f"{self.block}.{self.number}" if self.block else f"{CODE}.{self.number}"
+
+    @property
     def full_id(self) -> str:
-        return "/".join([*self.path, f"{self.block}.{self.number}"])
+        return "/".join([*self.path, self.place])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +69,23 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runbook:
-    """A runbook as read from `source`. `commands` has every command line of the document, in order."""
+    """A runbook as read from `source`. `commands` has every command line of the document's blocks, in order, `quoted`
+    each piece of inline code."""
 
     source: str
     title: str
     sections: tuple[Section, ...]
     commands: tuple[Command, ...]
+    quoted: tuple[Command, ...] = ()
 
     def find(self, reference: str) -> tuple[Command, ...]:
-        """The command line with this id (`section/1.2`), or all lines of a block (`section/1`).
+        """The command line with this id (`section/1.2`), all lines of a block (`section/1`), or a piece of inline code
+        (`section/code.1`).
 
         Raises UsageError, naming the nearest ids, where there is none or more than one.
         """
         *path, place = reference.strip().strip("/").split("/")
-        found = [command for command in self.commands if self._matches(command, path, place)]
+        found = [command for command in (*self.commands, *self.quoted) if self._matches(command, path, place)]
         found = [command for command in found if list(command.path) == path] or found
         if len({(command.path, command.block) for command in found}) > 1:
             raise UsageError(
@@ -93,7 +104,7 @@ class Runbook:
     @staticmethod
     def _matches(command: Command, path: list[str], place: str) -> bool:
         whole = list(command.path)
-        return place in (f"{command.block}.{command.number}", str(command.block)) and (
+        return place in (command.place, str(command.block or CODE)) and (
             not path if not whole else bool(path) and whole[-len(path) :] == path
         )
 
@@ -132,11 +143,13 @@ def parse_runbook(text: str, *, source: str) -> Runbook:
     title = top[0] if len(top) == 1 and headings[0] is top[0] else None
     sections = _with_paths([heading for heading in headings if heading is not title])
     commands = tuple(_with_ids(list(_commands(tokens, sections))))
+    quoted = tuple(_with_ids(list(_quoted(tokens, sections))))
     return Runbook(
         source=source,
         title=title.title if title else Path(source).stem,
         sections=_tree(sections, commands),
         commands=commands,
+        quoted=quoted,
     )
 
 
@@ -185,7 +198,7 @@ def _commands(tokens: Sequence[MarkdownToken], sections: Sequence[Section]) -> I
         language = token.info.strip().split(maxsplit=1)[0].strip("{}.").lower() if token.info.strip() else ""
         if token.type != "fence" or language not in SHELL_LANGUAGES:
             continue
-        path = next((section.path for section in reversed(sections) if section.line < _line(token)), ())
+        path = _path_above(_line(token), sections)
         lines = list(split_block(token.content, session=language in _SESSIONS))
         if lines:
             blocks[path] = blocks.get(path, 0) + 1
@@ -194,6 +207,26 @@ def _commands(tokens: Sequence[MarkdownToken], sections: Sequence[Section]) -> I
                 id="", path=path, block=blocks[path], number=number, text=text, line=_line(token) + 1 + offset,
                 comment=comment,
             )  # fmt: skip
+
+
+def _path_above(line: int, sections: Sequence[Section]) -> tuple[str, ...]:
+    """The slugs of the headings above `line`, outermost first."""
+    return next((section.path for section in reversed(sections) if section.line < line), ())
+
+
+def _quoted(tokens: Sequence[MarkdownToken], sections: Sequence[Section]) -> Iterator[Command]:
+    """Each piece of inline code outside of headings."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    for before, token in pairwise(tokens):
+        if token.type != "inline" or token.map is None or before.type == "heading_open":
+            continue
+        line = token.map[0] + 1
+        for child in token.children or ():
+            line += child.type in ("softbreak", "hardbreak")
+            if child.type == "code_inline":
+                path = _path_above(line, sections)
+                counts[path] += 1
+                yield Command(id="", path=path, block=0, number=counts[path], text=child.content, line=line)
 
 
 def split_block(content: str, *, session: bool = False) -> Iterator[tuple[int, str, str]]:
@@ -303,7 +336,7 @@ def _with_ids(commands: Sequence[Command]) -> Iterator[Command]:
     for command in commands:
         path = command.path
         short = next((path[at:] for at in reversed(range(len(path))) if endings[path[at:]] == 1), path)
-        yield replace(command, id="/".join([*short, f"{command.block}.{command.number}"]))
+        yield replace(command, id="/".join([*short, command.place]))
 
 
 def _tree(sections: Sequence[Section], commands: Sequence[Command], above: tuple[str, ...] = ()) -> tuple[Section, ...]:

@@ -14,8 +14,7 @@ from urllib.parse import quote
 from harness.errors import EvidenceMissing, SandboxError, UsageError
 from harness.runbook.effect import (
     ABSENT,
-    CommandAnswer,
-    CommandOutput,
+    PRINTED,
     HostFiles,
     HostText,
     JsonAnswer,
@@ -68,7 +67,7 @@ class SandboxProbe:
             return self._start_of(source.service)
         if isinstance(source, HostFiles | HostText):
             return self._on_host(source)
-        if isinstance(source, CommandAnswer | CommandOutput):
+        if isinstance(source, PRINTED):
             raise EvidenceMissing(f"{source} stands in what a command printed, not on the sandbox")
         return self._ask(source)
 

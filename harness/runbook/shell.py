@@ -32,6 +32,7 @@ from harness.runbook.door import Door
 from harness.runbook.host import Host, lay_out, read_host
 from harness.runbook.leader import CROWD
 from harness.runbook.screen import NULL, Screened, is_unsafe, screen
+from harness.runbook.tools.ab import Ab
 from harness.runbook.tools.answer import Tool
 from harness.runbook.tools.curl import Curl
 from harness.runbook.tools.find import Find
@@ -180,6 +181,7 @@ def _tools(
     ca = sandbox.path(*operations.ca) if operations.ca and isinstance(sandbox, HasFiles) else None
     tools: dict[str, Tool] = {
         "curl": Curl(binary=_real("curl"), addresses=places, nowhere=nowhere, ca=ca),
+        "ab": Ab(binary=_real("ab"), addresses=places),
         "redis-cli": RedisCli(binary=_real("redis-cli"), addresses=places),
         "systemctl": Systemctl(sandbox, operations.units, directory=scratch),
         "nginx": Nginx(sandbox, operations.units["nginx"].service if "nginx" in operations.units else "", clock),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
@@ -17,7 +17,9 @@ from harness.errors import UsageError
 from harness.runbook.effect import (
     INCREASED,
     MATCHES,
+    PRINTED,
     CommandAnswer,
+    CommandNumber,
     CommandOutput,
     Effect,
     HostFiles,
@@ -145,6 +147,7 @@ class _Effect(Strict):
     promql: Text | None = None
     answer: Text | None = None
     prints: Text | None = None
+    number: Text | None = None
     redis: Text | None = None
     ask: Text | None = None
     start: Text | None = None
@@ -230,7 +233,7 @@ def _effects(name: str, effects: Sequence[_Effect], problems: list[str]) -> Iter
             problems.append(f"{name}: effect {number}: {problem}")
             continue
         # What a command has printed does not change any more; all else gets a moment to come about.
-        usual = timedelta(0) if isinstance(source, CommandAnswer | CommandOutput) else timedelta(seconds=2)
+        usual = timedelta(0) if isinstance(source, PRINTED) else timedelta(seconds=2)
         within = usual if written.within is None else written.within
         becomes = f"{MATCHES}{written.prints}" if written.prints else written.becomes or ""
         effect = Effect(source=source, becomes=becomes, within=within)
@@ -240,28 +243,20 @@ def _effects(name: str, effects: Sequence[_Effect], problems: list[str]) -> Iter
 
 
 def _source(written: _Effect) -> Source:
-    kinds = ("metric", "get", "promql", "redis", "start", "files", "file", "answer", "prints")
+    kinds = list(_SOURCES)
     asked = [kind for kind in kinds if getattr(written, kind)]
     if len(asked) != 1:
         raise ValueError(f"say one of {', '.join(kinds[:-1])} and {kinds[-1]}")
     if stray := _stray(written):
         raise ValueError(stray)
-    match asked[0]:
-        case "prints":
-            return CommandOutput()
-        case "redis":
-            return _redis(written.redis or "", written.ask or "")
-        case "start":
-            return Start(written.start or "")
-        case "files" | "file":
-            return _on_host(written)
-        case "answer":
-            return CommandAnswer(_pointer("answer", written.answer or ""))
-        case "promql":
-            return PromQuery(written.promql or "")
-        case "get":
-            return _json_answer(written.get or "", written.pointer)
-    return _metric(written)
+    return _SOURCES[asked[0]](written)
+
+
+def _number(pattern: str) -> CommandNumber:
+    number = CommandNumber(pattern)
+    if problem := number.problem():
+        raise ValueError(f"number: {problem}")
+    return number
 
 
 def _json_answer(get: str, pointer: str) -> JsonAnswer:
@@ -281,7 +276,7 @@ def _metric(written: _Effect) -> Metric:
 def read_source(written: object) -> Source:
     """What a mapping of `metric` and `of`, `get` and `pointer`, `redis` and `ask`, `start`, `files`, `file` or `promql`
     says, outside of any step. Raises ValueError in plain words."""
-    if not isinstance(written, dict) or "answer" in written or "prints" in written:
+    if not isinstance(written, dict) or written.keys() & {"answer", "prints", "number"}:
         raise ValueError(f"{written!r} is not a metric, a get, a redis, a start, files, a file or a promql")
     try:
         return _source(_Effect.model_validate({**written, "becomes": INCREASED}))
@@ -314,6 +309,20 @@ def _on_host(written: _Effect) -> HostFiles | HostText:
     if not path.startswith("/") or ".." in path:
         raise ValueError(f"{path!r} is no absolute path of the laid-out host")
     return HostFiles(path) if written.files else HostText(path)
+
+
+_SOURCES: Mapping[str, Callable[[_Effect], Source]] = {
+    "metric": _metric,
+    "get": lambda written: _json_answer(written.get or "", written.pointer),
+    "promql": lambda written: PromQuery(written.promql or ""),
+    "redis": lambda written: _redis(written.redis or "", written.ask or ""),
+    "start": lambda written: Start(written.start or ""),
+    "files": _on_host,
+    "file": _on_host,
+    "answer": lambda written: CommandAnswer(_pointer("answer", written.answer or "")),
+    "prints": lambda _: CommandOutput(),
+    "number": lambda written: _number(written.number or ""),
+}
 
 
 def _pointer(key: str, written: str) -> str:

@@ -11,6 +11,7 @@ from harness.slo.during import During
 from harness.slo.limits import Limits
 from harness.slo.measure import needed
 from harness.slo.recovered import RecoveredWithin
+from harness.slo.smoke import SmokeTest, smoke
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,12 @@ class Slo:
         of requests not answered rightly for any other reason too: a service that answers 500, or not at all, has not
         recovered. `mean` limits the mean latency."""
         return Objectives(Limits(error_503=error_503, failures=error_503, mean=mean.total_seconds()))
+
+    @staticmethod
+    def smoke(*requests: str) -> SmokeTest:
+        """A smoke test: each of these requests ("POST /orders"), as the load's users call them, must be made a few
+        times and answered rightly every time."""
+        return smoke(*requests)
 
     @staticmethod
     def availability(*, at_least: float) -> Objectives:
