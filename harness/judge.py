@@ -101,6 +101,11 @@ def objectives(record: Record) -> tuple[Verdict, ...]:
     return tuple(_decoded(plain, record) for plain in record.checks if str(plain.get("kind")).startswith(OBJECTIVES))
 
 
+def crowded(record: Record) -> bool:
+    """Whether strangers left the run too little of the machine to say that the system failed."""
+    return next(_crowded(record), None) is not None
+
+
 def _soundness(record: Record) -> Iterator[Check]:
     for fault in record.faults:
         if not (fault.skipped and record.control is Control.NO_FAULT):

@@ -94,7 +94,7 @@ def told(*steps: StepRecord, control: Control = Control.NONE) -> Record:
 
 
 def found(steps: Steps, *records: Record) -> RunbookFindings:
-    return findings_of(RUNBOOK, TEXT, steps, records)
+    return findings_of(RUNBOOK, steps, records)
 
 
 BREAKER = [command("enable breaker"), command("sleep 30")]

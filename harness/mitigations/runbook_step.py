@@ -18,6 +18,7 @@ from harness.runbook.steps import Step
 Variant = Literal["as-written", "corrected"]
 PRINTED = CommandAnswer | CommandOutput  # what a step's own commands say: nothing, before they have run
 POLL = 0.05  # wall seconds between two readings of an effect
+NO_LINE = "the runbook has no line for it"  # the finding on a step that it lacks
 _QUOTED = 300  # characters of a command's output that a finding repeats
 
 
@@ -79,6 +80,8 @@ class RunbookStep:
     def _accepted(self, finding: str) -> str:
         """The reason for a finding that is known. One that is not the known one is new; a known one that did not
         occur keeps its reason, so that the judge can say that it is out of date."""
+        if self.step.missing:
+            return self.step.missing
         return self.step.accepted if not finding or self.step.accepted_finding in finding else ""
 
 
@@ -96,6 +99,9 @@ class _Attempt:
     def perform(self) -> str:
         """Do it; returns the finding about the text as written, empty if there is none."""
         effects = self._step.effects
+        if self._step.missing:
+            self._correct(effects)
+            return NO_LINE
         before = self._before(effects)
         for command in self._step.commands:
             self._run(command.text, "as-written")
@@ -107,11 +113,14 @@ class _Attempt:
             if seen.held is False or seen.after == ABSENT
         ]
         if missed and self._step.corrected:
-            before = self._before(missed)
-            for _, text, _ in split_block(self._step.corrected):
-                self._run(text, "corrected")
-            self.effects += self._observe(missed, before, "corrected")
+            self._correct(missed)
         return finding
+
+    def _correct(self, effects: Sequence[Effect]) -> None:
+        before = self._before(effects)
+        for _, text, _ in split_block(self._step.corrected):
+            self._run(text, "corrected")
+        self.effects += self._observe(effects, before, "corrected")
 
     def _run(self, text: str, variant: Variant) -> None:
         self.commands.append(self._shell.run(text, variant=variant, limit=self._step.deadline))

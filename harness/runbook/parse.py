@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -61,12 +61,13 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runbook:
-    """A runbook as read from `source`. `commands` has every command line of the document, in order."""
+    """A runbook as read from `source`. `commands` has every command line of the document `text`, in order."""
 
     source: str
     title: str
     sections: tuple[Section, ...]
     commands: tuple[Command, ...]
+    text: str = field(default="", repr=False)
 
     def find(self, reference: str) -> tuple[Command, ...]:
         """The command line with this id (`section/1.2`), or all lines of a block (`section/1`).
@@ -137,6 +138,7 @@ def parse_runbook(text: str, *, source: str) -> Runbook:
         title=title.title if title else Path(source).stem,
         sections=_tree(sections, commands),
         commands=commands,
+        text=text,
     )
 
 
