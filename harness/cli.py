@@ -319,6 +319,7 @@ def worth(
     runtime: RuntimeOption = "auto",
     time_scale: ScaleOption = DEFAULT_SCALE,
     seed: Annotated[int, typer.Option(help="Makes load and draws repeatable.")] = 1,
+    most: Annotated[int, typer.Option(min=0, max=1000, help="This many runs at most.")] = 1000,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
@@ -327,7 +328,7 @@ def worth(
 
     _check(runtime=runtime, time_scale=time_scale)
     settings = Settings(compose=compose, runtime=runtime, time_scale=time_scale, seed=seed, runs=runs)  # type: ignore[arg-type]  # checked
-    told = fill(names or (), settings, _say)
+    told = fill(names or (), settings, _say, most)
     _show([_plain(one) for one in told] if as_json else table(told), as_json)
 
 

@@ -35,17 +35,22 @@ class Wanted:
         return f"{self.scenario}{''.join(f' without {name}' for name in self.left_out)} (for {self.step})"
 
 
-def fill(names: Sequence[str], settings: Settings, say: Callable[[str], None]) -> tuple[StepWorth, ...]:
-    """Perform what is missing in the scenarios called `names`, or in all, one run after the other, and say what the
-    mitigations are worth. What is recorded already is not run again, so an interrupted call can be repeated. Raises
-    UsageError before anything is started where that can't work."""
+def fill(
+    names: Sequence[str], settings: Settings, say: Callable[[str], None], most: int = 1000
+) -> tuple[StepWorth, ...]:
+    """Perform what is missing in the scenarios called `names`, or in all, one run after the other and `most` of them,
+    and say what the mitigations are worth. What is recorded already is not run again, so a call that was broken off can
+    be repeated. Raises UsageError before anything is started where that can't work."""
     folder = Path("scenarios")
     entries = {entry.name: entry for entry in (find(folder, names) if names else scenarios(folder, settings.runs))}
     read = Read.of((), settings.runs, settings.compose)
     prepare_run(settings, {step for entry in entries.values() for step in entry.steps})
     records = list(read.records)
     tried: dict[Wanted, int] = {}
-    while (one := next(missing(read, records, entries, tried, settings), None)) is not None:
+    while sum(tried.values()) < most:
+        one = next(missing(read, records, entries, tried, settings), None)
+        if one is None:
+            break
         tried[one] = tried.get(one, 0) + 1
         say(f"runs {one}")
         records = [*_perform(entries[one.scenario], one, settings), *records]

@@ -36,7 +36,7 @@ def test_openai_refuses(run: Run) -> None:
             response = run.mitigate("openai-circuit-breaker", "fallback-model")
             better = run.observe("on the fallback", minutes(7))
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
-        run.restore("openai-circuit-breaker")
+        run.restore("openai-circuit-breaker", "fallback-model")
     run.verify(
         SPIKE.fires(within=minutes(8), of=refusing.start),
         SPIKE.delivered(),
