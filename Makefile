@@ -32,7 +32,7 @@ test: setup  ## all tests, those with real servers included
 	@.venv/bin/pytest -m "alone and not table" $(ARGS)
 
 table: setup  ## every scenario under every sabotage and every control; hours (ARGS='-k "no_claim_is_vacuous"')
-	@.venv/bin/pytest tests/whole/test_every_scenario.py $(ARGS)
+	@.venv/bin/pytest tests/whole/test_every_scenario.py tests/whole/test_corrected_runbook.py $(ARGS)
 
 findings: setup  ## write docs/runbook-findings.md from the latest run of each scenario (after `make scenarios`)
 	@.venv/bin/gameday runbook findings --output docs/runbook-findings.md

@@ -91,9 +91,9 @@ def test_both_models_say_nothing(run: Run) -> None:
             run.wait_for(SPIKE.firing, at_most=minutes(12))
             run.mitigate("anthropic-circuit-breaker")
             run.observe("refused at once", minutes(6))
-        back = run.restore("anthropic-circuit-breaker", "fallback-model")
+        back = run.restore("anthropic-circuit-breaker")
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
-        run.restore("openai-circuit-breaker")
+        run.restore("openai-circuit-breaker", "fallback-model")
         after = run.observe("both are back", minutes(5.5))
     run.verify(
         SPIKE.fires(within=minutes(12), of=silence.start),
@@ -103,13 +103,12 @@ def test_both_models_say_nothing(run: Run) -> None:
 
 
 def test_redis_full(run: Run) -> None:
-    """When what is temporary fills Redis, nothing new is kept, and neither users nor alerts notice: the log alone tells.
+    """When what is temporary fills Redis, nothing new is kept, and neither users nor alerts notice: only the log tells.
     Emptying it ends that."""
-    with run.load(USUAL):
-        with run.fault(RedisFull("redis", database=1)):
-            full = run.observe("nothing is kept", minutes(5.5))
-            run.mitigate("flush-temporary")
-            emptied = run.observe("emptied", minutes(5.5))
+    with run.load(USUAL), run.fault(RedisFull("redis", database=1)):
+        full = run.observe("nothing is kept", minutes(5.5))
+        run.mitigate("flush-temporary")
+        emptied = run.observe("emptied", minutes(5.5))
     run.verify(
         LOG.shows(REFUSED, during=full),
         LOG.lacks(REFUSED, during=emptied),

@@ -77,17 +77,17 @@ def performed(name: str, *, skipped: bool, held: bool = True) -> StepRecord:
     )
 
 
-def outage() -> FaultRecord:
-    """A root cause from 1 s to 11 s that an independent probe saw all along, and that no step ends."""
+def outage(until: int = 11) -> FaultRecord:
+    """A root cause from 1 s on that an independent probe saw all along, and that no step ends."""
 
     def seen(at: float, in_force: bool) -> Receipt:
         return Receipt(at=BEGAN + at, in_force=in_force, intended="an outage", measured="seen")
 
     return replace(
-        fault(1, 11),
+        fault(1, until),
         before=(seen(0.9, False),),
-        during=tuple(seen(at, True) for at in range(1, 11)),
-        after=(seen(11.1, False),),
+        during=tuple(seen(at, True) for at in range(1, until)),
+        after=(seen(until + 0.1, False),),
     )
 
 
@@ -109,7 +109,8 @@ def told(
     def one(number: int) -> Sample:
         at, name = number / PER_SECOND, names[number % len(names)]
         bad = at >= 2 and each and number // len(names) % each == 0 and only in ("", name)
-        return replace(sample(at, status=503 if bad else 200, took=latency if at >= 2 else 0.05), name=name)
+        took = 0.001 if bad else latency if at >= 2 else 0.05  # an error comes quickly
+        return replace(sample(at, status=503 if bad else 200, took=took), name=name)
 
     run = record(
         [one(number) for number in range(SECONDS * PER_SECOND)],
@@ -163,6 +164,8 @@ def test_a_step_helps_where_fewer_requests_fail_with_it(steps: Steps) -> None:
         ({"latency": 0.05}, {"latency": 0.09}, "no-effect"),  # users don't see 40 ms
         ({"latency": 1.0}, {"latency": 1.15}, "no-effect"),  # nor an eighth
         ({"latency": 0.05, "fails": 0.5}, {"latency": 1.0}, "harms"),  # errors come quickly
+        ({"latency": 0.05, "fails": 0.5}, {"latency": 0.14, "fails": 0.5}, "no-effect"),
+        ({"latency": 0.05, "fails": 0.5}, {"latency": 0.17, "fails": 0.5}, "helps"),
         ({"claims": [CLAIM]}, {"claims": [CLAIM], "fails": 0.5}, "helps"),
         ({"claims": [CLAIM], "fails": 0.5}, {"claims": [CLAIM]}, "harms"),
         ({"claims": [CLAIM], "fails": 0.1}, {"claims": [CLAIM], "fails": 0.1}, "unknown"),  # at the limit
@@ -172,6 +175,25 @@ def test_what_a_step_is_worth(steps: Steps, with_it: Any, without: Any, gain: st
     """By what users must get, then by the share that failed, then by how long the others waited; no difference that can
     be seen is no effect."""
     assert a_of(steps, told("ab", **with_it), told("b", **without)).gain == gain
+
+
+def test_a_burst_of_failures_is_not_taken_for_many(steps: Steps) -> None:
+    """Failures that come all at once say little about a share, and bounds that meet say nothing."""
+    bad = told("b")
+    burst = [
+        replace(one, status=503, ok=False) if BEGAN + 4 <= one.planned < BEGAN + 4.5 else one for one in bad.samples
+    ]
+    found = a_of(steps, told("ab"), replace(bad, samples=tuple(burst)))
+    assert found.without is not None
+    assert (found.gain, found.without.estimate > 0.04) == ("no-effect", True)
+
+
+def test_both_are_looked_at_for_equally_long(steps: Steps) -> None:
+    """Where the cause lasted longer in one run, what came later there is not compared."""
+    late = told("ab")
+    failing = [replace(one, status=503, ok=False) if one.planned >= BEGAN + 7 else one for one in late.samples]
+    short = told("b", faults=(outage(until=6),))
+    assert a_of(steps, replace(late, samples=tuple(failing)), short).gain == "no-effect"
 
 
 def test_an_objective_that_holds_with_it_alone_is_said(steps: Steps) -> None:
@@ -318,7 +340,9 @@ def test_a_spoilt_run_is_tried_again_but_not_for_ever(steps: Steps) -> None:
     runs = [told("ab"), told("b", fails=0.5, machine=crowd()), told("a", fails=0.5)]
     first = Wanted(step="a", scenario="s", left_out=("a",))
     assert wanted(steps, *runs) == [str(first)]
+    assert wanted(steps, *runs, tried={first: 1}) == ["s (for a)"]  # the other may be the spoilt one
     assert wanted(steps, *runs, tried={first: 2}) == []
+    assert wanted(steps, told("ab"), told("a", fails=0.5), tried={first: 1}) == []  # it left no record
 
 
 def test_the_table_has_a_line_for_each(steps: Steps) -> None:
