@@ -30,8 +30,9 @@ Kept = frozenset[str]  # the mitigating steps that a run performed
 
 
 def worths(steps: Steps, records: Iterable[Record]) -> tuple[StepWorth, ...]:
-    """What each mitigating step was worth in each scenario that performed it as a response, in the order of the steps
-    file; one `not-compared` for a step that none did. Of several runs of the same, the first of `records` counts."""
+    """What each mitigating step was worth in each scenario that performed it as a response and without it, in the order
+    of the steps file; one `not-compared` for a step that none did. Of several runs of the same, the first of `records`
+    counts."""
     by_scenario: dict[str, dict[Kept, Record]] = {}
     for record in records:
         if usable(record):
@@ -41,7 +42,8 @@ def worths(steps: Steps, records: Iterable[Record]) -> tuple[StepWorth, ...]:
         if step.purpose == "mitigate" and not step.not_here:
             told = [one for runs in by_scenario.values() if (one := _in_scenario(step, runs)) is not None]
             nowhere = "no recorded run performed it while a root cause was there"
-            found += told or [StepWorth(step=step.name, scenario="", gain="not-compared", why=nowhere)]
+            compared = [one for one in told if one.gain != "not-compared"] or told[:1]
+            found += compared or [StepWorth(step=step.name, scenario="", gain="not-compared", why=nowhere)]
     return tuple(found)
 
 
@@ -56,15 +58,15 @@ def kept(record: Record) -> Kept:
     return frozenset(step.name for step in record.steps if step.purpose == "mitigate" and not step.skipped)
 
 
-def responses(record: Record) -> Mapping[str, FaultRecord]:
+def responses(record: Record) -> Mapping[str, Sequence[FaultRecord]]:
     """The mitigating steps that answered a root cause that was there, or would have, had they not been left out; each
-    with the cause that lasted longest."""
-    found: dict[str, FaultRecord] = {}
+    with the causes."""
+    found: dict[str, Sequence[FaultRecord]] = {}
     for step in record.steps:
         span = record.window(step.window)
         causes = [fault for fault in record.faults if span and _is_there(fault, span.began)]
         if step.purpose == "mitigate" and causes:
-            found.setdefault(step.name, max(causes, key=lambda fault: fault.healed_at or record.ended))
+            found.setdefault(step.name, causes)
     return found
 
 
@@ -91,7 +93,7 @@ def _in_scenario(step: Step, runs: Mapping[Kept, Record]) -> StepWorth | None:
         scenario=whole.scenario.name,
         gain="not-compared",
         why="there is no run without it",
-        cause=responses(whole)[step.name].description,
+        cause=" and ".join(fault.description for fault in responses(whole)[step.name]),
         runs=(whole.run_id,),
     )
     without = runs.get(kept(whole) - {step.name})
@@ -198,7 +200,7 @@ def _step_of(record: Record, name: str) -> StepRecord | None:
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """A run from the instant of a step on, for as long as its root cause is there (wall instants)."""
+    """A run from the instant of a step on, for as long as all of its root causes are there (wall instants)."""
 
     record: Record
     began: float
@@ -208,10 +210,10 @@ class _Stretch:
     def of(cls, record: Record, name: str) -> _Stretch | None:
         step = _step_of(record, name)
         span: Span | None = record.window(step.window) if step else None
-        cause = responses(record).get(name)
-        if span is None or cause is None:
+        causes = responses(record).get(name)
+        if span is None or not causes:
             return None
-        return cls(record, span.began, cause.healed_at or record.ended)
+        return cls(record, span.began, min(fault.healed_at or record.ended for fault in causes))
 
     @property
     def lasts(self) -> float:

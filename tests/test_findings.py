@@ -174,7 +174,8 @@ def test_what_would_destroy_is_told_from_what_is_not_here(tmp_path: Path) -> Non
     text = "## Do\n\n```bash\ndocker system prune -f\nkubectl get pods\n```\n"
     book = parse_runbook(text, source="r.md")
     both = "purpose: look, not_here: there is none"
-    written = f"a: {{run: {{do/1.1: docker system prune -f}}, {both}}}, b: {{run: {{do/1.2: kubectl get pods}}, {both}}}"
+    asked = {"a": "do/1.1: docker system prune -f", "b": "do/1.2: kubectl get pods"}
+    written = ", ".join(f"{name}: {{run: {{{line}}}, {both}}}" for name, line in asked.items())
     (tmp_path / "steps.yml").write_text(f"steps: {{{written}}}")
     runs = [
         performed(name, [command(text, status=None, refused="no such command")], [], not_here="there is none")

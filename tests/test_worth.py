@@ -34,7 +34,7 @@ from harness.runbook.steps import Steps, read_steps
 from harness.settings import Settings
 from harness.slo import Slo
 from harness.worth import best, worths
-from harness.worth_runs import Wanted, missing, table
+from harness.worth_runs import Wanted, fill, missing, table
 from tests.slo.build import BEGAN, fault, record, sample, span
 
 BOOK = parse_runbook("## Do\n```sh\nopen a\nopen b\n```\n", source="r.md")
@@ -343,6 +343,30 @@ def test_a_spoilt_run_is_tried_again_but_not_for_ever(steps: Steps) -> None:
     assert wanted(steps, *runs, tried={first: 1}) == ["s (for a)"]  # the other may be the spoilt one
     assert wanted(steps, *runs, tried={first: 2}) == []
     assert wanted(steps, told("ab"), told("a", fails=0.5), tried={first: 1}) == []  # it left no record
+
+
+@pytest.mark.parametrize(("most", "made"), [(1000, ["", "a", "b"]), (1, [""]), (0, [])])
+def test_runs_are_made_until_all_is_told(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch, most: int, made: list[str]
+) -> None:
+    """One after the other, no more than were asked for; each is named before it begins."""
+    entries = (Entry(name="s", hypothesis="", source="", function="", steps=("a", "b")),)
+    empty = Read(runbook=BOOK, steps=steps, steps_file=Path("steps.yml"), records=())
+    left_out: list[str] = []
+
+    def perform(entry: Entry, one: Wanted, settings: Settings) -> list[Record]:
+        left_out.append("".join(one.left_out))
+        kept = "".join(sorted({*"ab"}.difference(one.left_out)))
+        return [told(kept, fails=0.0 if len(kept) == 2 else 0.5)]
+
+    monkeypatch.setattr("harness.worth_runs._perform", perform)
+    monkeypatch.setattr("harness.worth_runs.prepare_run", lambda settings, steps: None)
+    monkeypatch.setattr("harness.worth_runs.scenarios", lambda folder, runs: entries)
+    monkeypatch.setattr(Read, "of", lambda folders, runs, compose: empty)
+    said: list[str] = []
+    found = fill((), Settings(time_scale=60.0), said.append, most)
+    assert (left_out, len(said)) == (made, len(made))
+    assert [one.gain for one in found] == (["helps", "helps"] if len(made) == 3 else ["not-compared"] * 2)
 
 
 def test_the_table_has_a_line_for_each(steps: Steps) -> None:
