@@ -17,7 +17,7 @@ from harness.model.verdict import Control, Outcome
 from harness.model.worth import Gain, Measure, StepWorth
 from harness.runbook.steps import Improves, Step, Steps
 from harness.slo.limits import answered_rightly
-from harness.slo.statistics import Interval, mean_interval
+from harness.slo.statistics import LEAST_FOR_MEAN, Interval, mean_interval
 
 # Two runs of the same differ as well, which no interval from within one run knows of: less than this is no difference
 # that anybody sees, however narrow the intervals are.
@@ -117,29 +117,33 @@ def _compared(step: Step, told: StepWorth, with_it: Record, without: Record) -> 
         return replace(told, gain="not-compared", why=unlike)
     for record, which in ((with_it, "with it"), (without, "without it")):
         if spoilt := _spoilt(record):
-            return replace(told, gain="unknown", why=f"the run {which} proves nothing: {spoilt}")
+            return replace(told, gain="unknown", why=f"the run {which} proves nothing: {spoilt}", again=True)
     if not _worked(with_it, step.name):
         return replace(told, gain="unknown", why="it did not have its effect on the system in that run")
-    stretches = _Stretch.of(with_it, step.name), _Stretch.of(without, step.name)
-    if stretches[0] is None or stretches[1] is None:
-        return replace(told, gain="unknown", why="nobody knows when it was performed")
-    lasts = min(stretches[0].lasts, stretches[1].lasts)
-    pair = [stretch.cut(lasts) for stretch in stretches if stretch is not None]
-    users = [_of_users(one, step.improves) for one in pair]
-    if not all(users):
-        return replace(told, gain="unknown", why="too few requests came after it to say")
-    found = _by_measures(told, users[0], users[1])
-    if name := step.improves.alert:
-        claimed = [one.alert(name) for one in pair]
-        if claimed[0] is None or claimed[1] is None:
-            return replace(told, gain="unknown", why=f"nobody knows when {name} was active")
-        found = found if found.gain == "harms" else _by_measures(told, [claimed[0]], [claimed[1]])
-    else:
-        found = _by_objectives(found, with_it, without)
+    whole = [one for run in (with_it, without) if (one := _Stretch.of(run, step.name)) is not None]
+    pair = [one.cut(min(other.lasts for other in whole)) for one in whole]
+    if len(pair) < 2 or any(len(one.behind_the_step()) < LEAST_FOR_MEAN for one in pair):
+        return replace(told, gain="unknown", why="the incident was over too soon after it to say")
+    found = _by_claim(step.improves, told, pair[0], pair[1])
     worse = {"helps": without, "harms": with_it}.get(found.gain)
     if worse is not None and crowded(worse):
-        return replace(found, gain="unknown", why=f"the machine was crowded in the worse of the two runs; {found.why}")
+        why = f"the machine was crowded in the worse of the two runs; {found.why}"
+        return replace(found, gain="unknown", why=why, again=True)
     return found
+
+
+def _by_claim(improves: Improves, told: StepWorth, with_it: _Stretch, without: _Stretch) -> StepWorth:
+    """By what the step claims to improve; whatever it claims, it must not harm users."""
+    users = _of_users(with_it, improves), _of_users(without, improves)
+    if not all(users):
+        return replace(told, gain="unknown", why="too few of these requests came after it to say")
+    found = _by_measures(told, users[0], users[1])
+    if not improves.alert:
+        return _by_objectives(found, with_it.record, without.record)
+    claimed = with_it.alert(improves.alert), without.alert(improves.alert)
+    if claimed[0] is None or claimed[1] is None:
+        return replace(told, gain="unknown", why=f"nobody knows when {improves.alert} was active")
+    return found if found.gain == "harms" else _by_measures(told, [claimed[0]], [claimed[1]])
 
 
 def incomparable(a: Record, b: Record) -> str:
@@ -204,6 +208,7 @@ class _Stretch:
 
     record: Record
     began: float
+    done: float  # when the step was over
     ended: float
 
     @classmethod
@@ -213,7 +218,9 @@ class _Stretch:
         causes = responses(record).get(name)
         if span is None or not causes:
             return None
-        return cls(record, span.began, min(fault.healed_at or record.ended for fault in causes))
+        return cls(
+            record, span.began, span.ended or record.ended, min(fault.healed_at or record.ended for fault in causes)
+        )
 
     @property
     def lasts(self) -> float:
@@ -226,6 +233,10 @@ class _Stretch:
         """Those planned in it, by their instant; of one name, or all of them."""
         here = (sample for sample in self.record.samples if self.began <= sample.planned < self.ended)
         return sorted((s for s in here if name in ("", s.name)), key=lambda sample: sample.planned)
+
+    def behind_the_step(self) -> list[Sample]:
+        """Those planned once the step was over: what comes while it is performed, it can't improve yet."""
+        return [sample for sample in self.samples("") if sample.planned >= self.done]
 
     def alert(self, name: str) -> Measure | None:
         """For how long the alert was active, in runbook seconds; one evaluation more or less at either end."""

@@ -97,7 +97,7 @@ def _of(
         if not tried.get(wanted):
             yield wanted
     again = [Wanted(step=step, scenario=name, left_out=(step,)), Wanted(step=step, scenario=name)]
-    if told.gain == "unknown" and all(tried.get(one, 0) < ATTEMPTS for one in again):
+    if told.again and all(tried.get(one, 0) < ATTEMPTS for one in again):
         yield min(again, key=lambda one: tried.get(one, 0))
 
 

@@ -84,20 +84,21 @@ def test_nothing_to_restore_brings_a_model_back(run: Run) -> None:
 
 def test_both_models_say_nothing(run: Run) -> None:
     """When, on the fallback, Anthropic takes connections and never says a word, its breaker refuses at once what would
-    hang; users are back with Anthropic."""
+    hang; users are back with Anthropic while OpenAI is still gone."""
     with run.load(USUAL):
-        run.mitigate("fallback-model", "openai-circuit-breaker")
-        with run.fault(UpstreamOutage("anthropic", how="timeout")) as silence:
-            run.wait_for(SPIKE.firing, at_most=minutes(12))
-            run.mitigate("anthropic-circuit-breaker")
-            run.observe("refused at once", minutes(6))
-        back = run.restore("anthropic-circuit-breaker")
-        run.wait_for(SPIKE.quiet, at_most=minutes(10))
-        run.restore("openai-circuit-breaker", "fallback-model")
-        after = run.observe("both are back", minutes(5.5))
+        run.mitigate("fallback-model")
+        with run.fault(UpstreamOutage("openai")) as outage:
+            run.observe("on the fallback", minutes(2))
+            with run.fault(UpstreamOutage("anthropic", how="timeout")) as silence:
+                run.wait_for(SPIKE.firing, at_most=minutes(12))
+                run.mitigate("anthropic-circuit-breaker")
+                run.observe("refused at once", minutes(6))
+            back = run.restore("anthropic-circuit-breaker")
+            run.wait_for(SPIKE.quiet, at_most=minutes(10))
+        run.restore("fallback-model")
     run.verify(
         SPIKE.fires(within=minutes(12), of=silence.start),
-        RECOVERED.during(after),
+        RECOVERED.within(minutes(5), of=back.end, by=outage.end),
         SPIKE.resolves(within=minutes(8), of=back.end),
     )
 

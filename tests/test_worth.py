@@ -196,6 +196,13 @@ def test_both_are_looked_at_for_equally_long(steps: Steps) -> None:
     assert a_of(steps, replace(late, samples=tuple(failing)), short).gain == "no-effect"
 
 
+def test_an_incident_that_is_over_with_the_step_tells_nothing(steps: Steps) -> None:
+    """What came while the step was performed, it can't have improved."""
+    windows = tuple(replace(one, ended=BEGAN + 9) if one.name == "a" else one for one in told("ab").windows)
+    found = a_of(steps, told("ab", windows=windows), told("b", fails=0.5))
+    assert (found.gain, found.why) == ("unknown", "the incident was over too soon after it to say")
+
+
 def test_an_objective_that_holds_with_it_alone_is_said(steps: Steps) -> None:
     """What users must get says more than a difference."""
     found = a_of(steps, told("ab", claims=[CLAIM]), told("b", claims=[CLAIM], fails=0.5))

@@ -26,7 +26,8 @@ class Measure:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepWorth:
     """What one step was worth in the incident of `scenario`, whose root cause is `cause`. `with_it` and `without` are
-    what was compared over the same stretch from the step on, None where nothing was; `runs` are the run ids."""
+    what was compared over the same stretch from the step on, None where nothing was; `runs` are the run ids. `again`
+    says that the same runs once more may tell what these did not."""
 
     step: str
     scenario: str
@@ -36,3 +37,4 @@ class StepWorth:
     with_it: Measure | None = None
     without: Measure | None = None
     runs: tuple[str, ...] = ()
+    again: bool = False
