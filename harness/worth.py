@@ -113,7 +113,9 @@ def _in_scenario(step: Step, runs: Mapping[Kept, Record]) -> StepWorth | None:
 
 def _compared(step: Step, told: StepWorth, with_it: Record, without: Record) -> StepWorth:
     told = replace(told, runs=(with_it.run_id, without.run_id))
-    if unlike := incomparable(with_it, without):
+    if changed := another_story(with_it, without):
+        return replace(told, gain="not-compared", why=changed, again=True)
+    if unlike := other_users(with_it, without):
         return replace(told, gain="not-compared", why=unlike)
     for record, which in ((with_it, "with it"), (without, "without it")):
         if spoilt := _spoilt(record):
@@ -146,8 +148,8 @@ def _by_claim(improves: Improves, told: StepWorth, with_it: _Stretch, without: _
     return found if found.gain == "harms" else _by_measures(told, [claimed[0]], [claimed[1]])
 
 
-def incomparable(a: Record, b: Record) -> str:
-    """Why two runs of a scenario are not the same story under the same load; empty where they are."""
+def another_story(a: Record, b: Record) -> str:
+    """Why two runs of a scenario don't tell the same story: it was changed in between; empty where they do."""
     if (a.seed, a.time_scale, a.runtime) != (b.seed, b.time_scale, b.runtime):
         return "the runs differ in their seed, time scale or runtime"
     if [(fault.description, fault.settings) for fault in a.faults] != [
@@ -158,6 +160,11 @@ def incomparable(a: Record, b: Record) -> str:
         return "the scenario has changed from one run to the other"
     if [load.plan for load in a.loads] != [load.plan for load in b.loads]:
         return "the runs had different loads"
+    return ""
+
+
+def other_users(a: Record, b: Record) -> str:
+    """Why users of two runs under the same load are not the same; empty where they are."""
     for first, second in zip(_arrivals(a), _arrivals(b), strict=True):
         both = min(len(first), len(second))  # a run that waits longer has more of them
         pairs = zip(first[:both], second[:both], strict=True)

@@ -20,7 +20,7 @@ from harness.settings import Settings
 from harness.worth import Kept, kept, left_out_wanted, responses, usable, worths
 
 Performs = Callable[[Settings], Sequence[Record]]  # runs one scenario so
-ATTEMPTS = 2  # a run that a busy machine has spoilt is worth one more
+ATTEMPTS = 2  # of each run, where a busy machine spoilt it or the scenario has changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +96,11 @@ def _of(
         wanted = Wanted(step=step, scenario=name, left_out=tuple(sorted(names)))
         if not tried.get(wanted):
             yield wanted
-    again = [Wanted(step=step, scenario=name, left_out=(step,)), Wanted(step=step, scenario=name)]
-    if told.again and all(tried.get(one, 0) < ATTEMPTS for one in again):
-        yield min(again, key=lambda one: tried.get(one, 0))
+    without = runs.get(kept(run) - {step})
+    if told.again and without is not None:
+        whole, lacking = Wanted(step=step, scenario=name), Wanted(step=step, scenario=name, left_out=(step,))
+        older = [whole, lacking] if run.began < without.began else [lacking, whole]
+        yield from (one for one in sorted(older, key=lambda one: tried.get(one, 0)) if tried.get(one, 0) < ATTEMPTS)
 
 
 def _is(record: Record, scenario: str, control: Control) -> bool:

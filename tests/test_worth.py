@@ -345,11 +345,19 @@ def test_runs_of_another_seed_or_scale_are_not_counted(steps: Steps) -> None:
 def test_a_spoilt_run_is_tried_again_but_not_for_ever(steps: Steps) -> None:
     """Once more for each of the two, and then it stays unknown."""
     runs = [told("ab"), told("b", fails=0.5, machine=crowd()), told("a", fails=0.5)]
-    first = Wanted(step="a", scenario="s", left_out=("a",))
-    assert wanted(steps, *runs) == [str(first)]
-    assert wanted(steps, *runs, tried={first: 1}) == ["s (for a)"]  # the other may be the spoilt one
-    assert wanted(steps, *runs, tried={first: 2}) == []
-    assert wanted(steps, told("ab"), told("a", fails=0.5), tried={first: 1}) == []  # it left no record
+    lacking, whole = Wanted(step="a", scenario="s", left_out=("a",)), Wanted(step="a", scenario="s")
+    assert wanted(steps, *runs) == [str(lacking), str(whole)]
+    assert wanted(steps, *runs, tried={lacking: 1}) == [str(whole), str(lacking)]
+    assert wanted(steps, *runs, tried={lacking: 2, whole: 2}) == []
+    assert wanted(steps, told("ab"), told("a", fails=0.5), tried={lacking: 1}) == []  # it left no record
+
+
+def test_of_two_stories_the_older_is_told_again(steps: Steps) -> None:
+    """A scenario that was changed makes its old runs useless."""
+    old, new = told("ab", claims=[CLAIM]), replace(told("b", fails=0.5), began=BEGAN + 99)
+    done = told("a", fails=0.5, claims=[CLAIM])
+    assert wanted(steps, old, new, done)[0] == "s (for a)"
+    assert wanted(steps, replace(old, began=BEGAN + 99), told("b", fails=0.5), done)[0] == "s without a (for a)"
 
 
 @pytest.mark.parametrize(("most", "made"), [(1000, ["", "a", "b"]), (1, [""]), (0, [])])
