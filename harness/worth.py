@@ -127,8 +127,8 @@ def _compared(step: Step, told: StepWorth, with_it: Record, without: Record) -> 
     if len(pair) < 2 or any(len(one.behind_the_step()) < LEAST_FOR_MEAN for one in pair):
         return replace(told, gain="unknown", why="the incident was over too soon after it to say")
     found = _by_claim(step.improves, told, pair[0], pair[1])
-    worse = {"helps": without, "harms": with_it}.get(found.gain)
-    if worse is not None and crowded(worse):
+    worse = {"helps": pair[1], "harms": pair[0]}.get(found.gain)
+    if worse is not None and crowded(worse.record, worse.began, worse.ended):
         why = f"the machine was crowded in the worse of the two runs; {found.why}"
         return replace(found, gain="unknown", why=why, again=True)
     return found

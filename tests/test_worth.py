@@ -267,6 +267,12 @@ def test_a_crowd_beside_the_worse_run_leaves_it_open(steps: Steps) -> None:
     assert a_of(steps, told("ab", fails=0.5, machine=crowd()), told("b")).gain == "unknown"
 
 
+def test_a_crowd_before_the_step_is_no_excuse(steps: Steps) -> None:
+    """What counts is who else was there while the two were compared."""
+    early = replace(crowd(), looks=(MachineLook(at=BEGAN + 1.9, seconds=1.9, busy=2.0, ours=0.5),))
+    assert a_of(steps, told("ab"), told("b", fails=0.5, machine=early)).gain == "helps"
+
+
 def test_a_step_that_others_make_needless_is_redundant(steps: Steps) -> None:
     """It helps by itself; beside the other step it changes nothing. One that does neither has no effect."""
     others = [told("ab"), told("b"), told("", fails=0.5)]
