@@ -8,7 +8,7 @@ SCALE ?= 60
 COUNT ?= 20
 FUZZ ?= 10000
 ARGS ?=
-ANY = setup drill scenarios test unit check findings ablation mutation blind-spots table torture fuzz bench lock clean help
+ANY = setup drill scenarios test unit check findings worth ablation mutation blind-spots table torture fuzz bench lock clean help
 .PHONY: $(ANY)
 
 help:  ## list the targets
@@ -32,10 +32,13 @@ test: setup  ## all tests, those with real servers included
 	@.venv/bin/pytest -m "alone and not table" $(ARGS)
 
 table: setup  ## every scenario under every sabotage and every control; hours (ARGS='-k "no_claim_is_vacuous"')
-	@.venv/bin/pytest tests/whole/test_every_scenario.py $(ARGS)
+	@.venv/bin/pytest tests/whole/test_every_scenario.py tests/whole/test_corrected_runbook.py $(ARGS)
 
 findings: setup  ## write docs/runbook-findings.md from the latest run of each scenario (after `make scenarios`)
 	@.venv/bin/gameday runbook findings --output docs/runbook-findings.md
+
+worth: setup  ## run each incident without each of its steps, as far as that is not recorded; an hour (after `make scenarios`)
+	@.venv/bin/gameday runbook worth --runs runs
 
 ablation: setup  ## what each step against an LLM outage is good for: docs/ablation.md; five minutes
 	@.venv/bin/gameday ablate llm_outage --output docs/ablation.md

@@ -303,13 +303,33 @@ def findings(
     ] = None,
     compose: ComposeOption = COMPOSE,
     runs: RunsOption = RUNS,
-    form: Annotated[str, typer.Option("--format", help="md, json, or patch for the corrected runbook.")] = "md",
+    form: Annotated[str, typer.Option("--format", help="md, json; patch or steps for the corrected runbook.")] = "md",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file.")] = None,
 ) -> None:
     """Say what each command line of the runbook does, by recorded runs, and what it should read instead."""
     from harness.findings import write
 
     _write(write(folders or [], runs, compose, form), output)
+
+
+@runbook_app.command()
+def worth(
+    names: Annotated[list[str] | None, typer.Argument(help="Scenarios to compare in; all if left out.")] = None,
+    compose: ComposeOption = COMPOSE,
+    runtime: RuntimeOption = "auto",
+    time_scale: ScaleOption = DEFAULT_SCALE,
+    seed: Annotated[int, typer.Option(help="Makes load and draws repeatable.")] = 1,
+    most: Annotated[int, typer.Option(min=0, max=1000, help="This many runs at most.")] = 1000,
+    runs: RunsOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what users get from each mitigation: run the incident without it, where no such run is recorded."""
+    from harness.worth_runs import fill, table
+
+    _check(runtime=runtime, time_scale=time_scale)
+    settings = Settings(compose=compose, runtime=runtime, time_scale=time_scale, seed=seed, runs=runs)  # type: ignore[arg-type]  # checked
+    told = fill(names or (), settings, _say, most)
+    _show([_plain(one) for one in told] if as_json else table(told), as_json)
 
 
 @app.command()

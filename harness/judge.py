@@ -110,6 +110,17 @@ def objectives(record: Record) -> tuple[Verdict, ...]:
     return tuple(_decoded(plain, record) for plain in record.checks if str(plain.get("kind")).startswith(OBJECTIVES))
 
 
+def crowded(record: Record, began: float, ended: float) -> bool:
+    """Whether strangers left the run too little of the machine, from `began` to `ended`, to say that the system failed
+    in it."""
+    machine = record.machine
+    if machine is None:
+        return False
+    looks = tuple(look for look in machine.looks if began < look.at and look.at - look.seconds < ended)
+    part = replace(record, machine=replace(machine, looks=looks), began=began, ended=ended)
+    return next(_crowded(part), None) is not None
+
+
 def _soundness(record: Record) -> Iterator[Check]:
     for fault in record.faults:
         if not (fault.skipped and record.control is Control.NO_FAULT):

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -25,10 +26,12 @@ from harness.errors import EvidenceMissing, UsageError
 from harness.model.judgement import Judgement
 from harness.model.load import Sample
 from harness.model.record import FORMAT, LoadRecord, Record
+from harness.model.verdict import Control
 
 RECORD = "record.json"
 VERDICT = "verdict.json"
 LATEST = "latest"
+_HEAD = 16 * 1024  # characters in which a record has said its name, its hypothesis and its control
 
 ReadSamples = Callable[[Path], tuple[Sample, ...]]
 
@@ -108,6 +111,17 @@ def load(folder: Path, read_samples: ReadSamples) -> Record:
         problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in cause.errors()[:10]]
         raise UsageError(f"{path} is damaged", problems=problems) from cause
     return with_samples(record, folder, read_samples)
+
+
+def control_of(folder: Path) -> Control | None:
+    """Under which control the run in `folder` was recorded, read from the head of its record alone; None where that is
+    not to be seen."""
+    try:
+        with (folder / RECORD).open(encoding="utf-8") as file:
+            found = re.search(r'^ "control": "([\w-]+)"', file.read(_HEAD), re.MULTILINE)
+        return Control(found[1]) if found else None
+    except (OSError, ValueError):
+        return None
 
 
 def _number(text: str) -> float:

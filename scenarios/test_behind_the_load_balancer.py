@@ -54,6 +54,7 @@ def test_documents_turned_away_at_the_door(run: Run) -> None:
             response = run.mitigate("nginx-reload")
             # What the service had taken by then it still answers, in real seconds.
             run.observe("turned away at the door", minutes(13))
+        run.restore("nginx-reload")
         run.wait_for(SLOW.quiet, at_most=minutes(10))
     run.verify(
         SLOW.fires(within=minutes(10), of=busy.start),

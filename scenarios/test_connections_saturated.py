@@ -25,6 +25,7 @@ def test_slow_upstream_fills_the_pool(run: Run) -> None:
             response = run.mitigate("connection-pool-resize")
             run.observe("with a larger pool", minutes(10))
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
+        run.restore("connection-pool-resize")
         after = run.observe("back to normal", minutes(5.5))
     run.verify(
         POOL.fires(within=minutes(6), of=slow.start),

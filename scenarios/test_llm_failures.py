@@ -36,7 +36,7 @@ def test_openai_refuses(run: Run) -> None:
             response = run.mitigate("openai-circuit-breaker", "fallback-model")
             better = run.observe("on the fallback", minutes(7))
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
-        run.restore("openai-circuit-breaker")
+        run.restore("openai-circuit-breaker", "fallback-model")
     run.verify(
         SPIKE.fires(within=minutes(8), of=refusing.start),
         SPIKE.delivered(),
@@ -115,7 +115,7 @@ def test_openai_hesitates(run: Run) -> None:
             response = run.mitigate("openai-circuit-breaker", "fallback-model")
             better = run.observe("on the fallback", minutes(7))
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
-        run.restore("openai-circuit-breaker")
+        run.restore("openai-circuit-breaker", "fallback-model")
     run.verify(
         SPIKE.fires(within=minutes(12), of=hesitating.start),
         RECOVERED.during(better),
@@ -133,7 +133,7 @@ def test_openai_stalls(run: Run) -> None:
             response = run.mitigate("openai-circuit-breaker", "fallback-model")
             better = run.observe("on the fallback", minutes(7))
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
-        run.restore("openai-circuit-breaker")
+        run.restore("openai-circuit-breaker", "fallback-model")
     run.verify(
         SPIKE.fires(within=minutes(12), of=stalling.start),
         RECOVERED.during(better),
@@ -151,7 +151,7 @@ def test_openai_black_hole(run: Run) -> None:
             response = run.mitigate("openai-circuit-breaker", "fallback-model")
             better = run.observe("on the fallback", minutes(7))
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
-        run.restore("openai-circuit-breaker")
+        run.restore("openai-circuit-breaker", "fallback-model")
     run.verify(
         SPIKE.fires(within=minutes(12), of=silence.start),
         RECOVERED.during(better),
@@ -169,7 +169,7 @@ def test_openai_resets(run: Run) -> None:
             response = run.mitigate("openai-circuit-breaker", "fallback-model")
             better = run.observe("on the fallback", minutes(7))
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
-        run.restore("openai-circuit-breaker")
+        run.restore("openai-circuit-breaker", "fallback-model")
     run.verify(
         SPIKE.fires(within=minutes(8), of=resetting.start),
         RECOVERED.during(better),
@@ -188,7 +188,7 @@ def test_anthropic_down(run: Run) -> None:
         with run.fault(UpstreamOutage("anthropic")) as outage:
             run.wait_for(SPIKE.firing, at_most=minutes(10))
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
-        run.restore("openai-circuit-breaker")
+        run.restore("openai-circuit-breaker", "fallback-model")
     run.verify(
         RECOVERED.during(calm),
         SPIKE.fires(within=minutes(8), of=outage.start),

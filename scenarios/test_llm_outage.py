@@ -17,7 +17,7 @@ def test_llm_outage(run: Run) -> None:
             response = run.mitigate("openai-circuit-breaker", "fallback-model")  # steps of the runbook
             better = run.observe("on the fallback", minutes(8))
         run.wait_for(ALERT.quiet, at_most=minutes(10))
-        run.restore("openai-circuit-breaker")
+        run.restore("openai-circuit-breaker", "fallback-model")
         after = run.observe("back to normal", minutes(8))
     run.verify(
         ALERT.fires(within=minutes(8), of=outage.start),

@@ -59,6 +59,25 @@ def test_cpu_taken_by_a_neighbour(run: Run) -> None:
     )
 
 
+def test_memory_is_not_given_back_by_fewer_workers(run: Run) -> None:
+    """While documents come that push the service towards its memory limit, fewer workers hold as much: the alert goes
+    when the documents do."""
+    jobs = HeavyRequests(
+        "generation", 8002, "/api/rag/documents", at_once=56, until=Memory(0.7), headers=JSON, body=DOCUMENT
+    )
+    with run.load(USUAL):
+        with run.fault(jobs) as full:
+            run.wait_for(MEMORY.firing, at_most=minutes(15))
+            run.mitigate("scale-down")
+            run.observe("with two workers", minutes(8))
+        run.wait_for(MEMORY.quiet, at_most=minutes(10))
+        run.restore("scale-down")
+    run.verify(
+        MEMORY.fires(within=minutes(20), of=full.start),
+        MEMORY.resolves(within=minutes(8), of=full.end),
+    )
+
+
 def test_memory_held_by_heavy_jobs(run: Run) -> None:
     """When documents that jobs hold push the service towards its memory limit, the sandbox's alert tells; pausing
     such jobs gives the memory back while the documents still come."""
@@ -71,6 +90,7 @@ def test_memory_held_by_heavy_jobs(run: Run) -> None:
             response = run.mitigate("pause-heavy")
             run.observe("with heavy jobs paused", minutes(8))
         run.wait_for(MEMORY.quiet, at_most=minutes(10))
+        run.restore("pause-heavy")
     run.verify(
         MEMORY.fires(within=minutes(20), of=full.start),
         RECOVERED.within(minutes(5), of=response.end, by=full.end),

@@ -30,7 +30,7 @@ def test_workers_follow_the_load(run: Run) -> None:
         with run.fault(jobs):
             more = run.observe("with large documents", minutes(10))
         after = run.observe("with little to do again", minutes(6))
-        run.restore("workers-by-hand")  # there must be fewer than usual
+        run.restore("auto-scale")  # there must be fewer workers than usual
     run.verify(
         LOG.shows("3 -> 2 workers", during=fewer),
         LOG.shows("Scaling up workers due to high load", during=more),

@@ -60,6 +60,7 @@ def test_a_backup_locks_the_database(run: Run) -> None:
             better = run.observe("on the replica", minutes(5.5))
         run.wait_for(LOCKED.quiet, at_most=minutes(8))
         after = run.observe("back to normal", minutes(5.5))
+        run.restore("read-replica")
     run.verify(
         LOCKED.fires(within=minutes(6), of=locked.start),
         RECOVERED.during(better),

@@ -107,6 +107,19 @@ COMMANDS: Mapping[str, Here | Elsewhere] = {
     "gameday runbook check fixtures/runbook/503-error-spike.md --compose docker-compose.yml": Here(
         1, "alert-without-step"
     ),
+    "gameday runbook worth": Elsewhere(
+        "tests.test_worth::test_only_what_is_missing_is_run", "runs each incident without each step: an hour"
+    ),
+    "gameday runbook findings": Here(0, "What each mitigation is worth"),
+    "gameday runbook findings --format patch --output corrected.patch": Here(0, "corrected.patch"),
+    "gameday runbook findings --format steps --output corrected.yml": Here(0, "corrected.yml"),
+    "git apply --directory=fixtures/runbook corrected.patch": Elsewhere(
+        "tests.test_correction::test_the_corrected_runbook_is_clean",
+        "changes the folder for all others; done in one of its own",
+    ),
+    "mv corrected.yml fixtures/runbook/steps.yml": Elsewhere(
+        "tests.test_correction::test_the_corrected_runbook_has_a_steps_file", "as above"
+    ),
     ".venv/bin/python -m harness.sandbox.parts": Elsewhere("CI make setup", "may download; set-up calls it"),
     ".venv/bin/python -m harness.sandbox.parts redis": Here(0, "redis"),
     "python -m harness.faultproxy -host 127.0.0.1 -port 8474 -config fixtures/proxies.json -proxy-metrics": Elsewhere(

@@ -12,13 +12,15 @@ from typing import Literal
 
 import pytest
 
-from harness.findings import findings_of
+from harness import store
+from harness.findings import findings_of, recorded
 from harness.model.findings import RunbookFindings
-from harness.model.record import CommandRecord, EffectRecord, Record, StepRecord
+from harness.model.record import CommandRecord, EffectRecord, Record, Scenario, StepRecord
+from harness.model.timeline import Span
 from harness.model.verdict import Control
 from harness.runbook.parse import parse_runbook, read_runbook
 from harness.runbook.steps import Steps, read_steps
-from tests.slo.build import record
+from tests.slo.build import BEGAN, fault, record
 
 ROOT = Path(__file__).parent.parent
 TEXT = """# Outage
@@ -94,7 +96,7 @@ def told(*steps: StepRecord, control: Control = Control.NONE) -> Record:
 
 
 def found(steps: Steps, *records: Record) -> RunbookFindings:
-    return findings_of(RUNBOOK, TEXT, steps, records)
+    return findings_of(RUNBOOK, steps, records)
 
 
 BREAKER = [command("enable breaker"), command("sleep 30")]
@@ -155,6 +157,47 @@ def test_the_patch_applies(steps: Steps, tmp_path: Path) -> None:
     assert (tmp_path / "r.md").read_text() == TEXT.replace("enable breaker", "enable --token breaker")
 
 
+def test_what_a_line_does_in_an_incident_comes_first(steps: Steps) -> None:
+    """A run in which a root cause was there says more of a response than one on a healthy system."""
+    calm = told(performed("breaker", BREAKER, [effect(True)]))
+    hit = replace(
+        record([], steps=[performed("breaker", BREAKER, [effect(False)])], faults=[fault(0, 9)]),
+        windows=(Span(name="breaker", kind="step", began=BEGAN + 1, ended=BEGAN + 2),),
+        scenario=Scenario(name="hit", hypothesis=""),
+    )
+    line = found(steps, calm, hit).lines[0]
+    assert (line.outcome, line.scenario) == ("no-effect", "hit")
+
+
+def test_what_would_destroy_is_told_from_what_is_not_here(tmp_path: Path) -> None:
+    """A refused line that would take more than an operator means to is said to be dangerous."""
+    text = "## Do\n\n```bash\ndocker system prune -f\nkubectl get pods\n```\n"
+    book = parse_runbook(text, source="r.md")
+    both = "purpose: look, not_here: there is none"
+    asked = {"a": "do/1.1: docker system prune -f", "b": "do/1.2: kubectl get pods"}
+    written = ", ".join(f"{name}: {{run: {{{line}}}, {both}}}" for name, line in asked.items())
+    (tmp_path / "steps.yml").write_text(f"steps: {{{written}}}")
+    runs = [
+        performed(name, [command(text, status=None, refused="no such command")], [], not_here="there is none")
+        for name, text in (("a", "docker system prune -f"), ("b", "kubectl get pods"))
+    ]
+    lines = findings_of(book, read_steps(tmp_path / "steps.yml", book), [told(*runs)]).lines
+    assert [line.outcome for line in lines] == ["dangerous", "not-here"]
+
+
+def test_of_recorded_runs_those_with_steps_left_out_are_read_as_well(tmp_path: Path) -> None:
+    """The latest as it is, and each without steps; no other control."""
+    for number, control in enumerate((Control.NONE, Control.ABLATION, Control.NONE, Control.NO_FAULT)):
+        folder = store.new_folder(tmp_path, "s", 1000.0 * number)
+        store.save_record(replace(record([], control=control), run_id=folder.name), folder)
+        assert store.control_of(folder) is control
+    (tmp_path / "s" / "torn").mkdir()
+    (tmp_path / "s" / "torn" / "record.json").write_text('{\n "control": "sideways"')
+    assert store.control_of(tmp_path / "s" / "torn") is None
+    assert [one.control for one in recorded(tmp_path)] == [Control.NONE, Control.ABLATION]
+    assert [one.run_id for one in recorded(tmp_path)] == ["19700101-003320", "19700101-001640"]
+
+
 def test_a_broken_off_run_says_nothing(steps: Steps) -> None:
     """What a run of an error has seen of a step is not counted."""
     run = told(performed("breaker", BREAKER, [effect(True)]))
@@ -166,7 +209,7 @@ def test_every_line_of_our_runbook_has_a_step_and_a_finding() -> None:
     runbook = read_runbook(ROOT / "fixtures" / "runbook" / "503-error-spike.md")
     steps = read_steps(ROOT / "fixtures" / "runbook" / "steps.yml", runbook)
     page = (ROOT / "docs" / "runbook-findings.md").read_text()
-    rows = re.findall(r"^\| (\d+) \| .* \| ([\w-]+) \| ([\w-]+) \| \w+ \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| .* \| ([\w-]+) \| ([\w-]+) \| [\w: -]* \| \w+ \|$", page, re.MULTILINE)
     having = {(command.line, step.name) for step in steps.by_name.values() for command in step.commands}
     assert {command.line for command in runbook.commands} == {line for line, _ in having}
     assert {(int(line), step) for line, step, _ in rows} == having

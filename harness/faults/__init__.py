@@ -15,6 +15,7 @@ from harness.faults.database_lock import DatabaseLock
 from harness.faults.descriptors import Descriptors
 from harness.faults.heavy_requests import HeavyRequests
 from harness.faults.idle_connections import IdleConnections
+from harness.faults.redis_full import RedisFull
 from harness.faults.scrape_gap import ScrapeGap
 from harness.faults.service_down import ServiceDown
 from harness.faults.upstream_misbehaves import UpstreamMisbehaves
@@ -36,6 +37,7 @@ __all__ = [
     "IdleConnections",
     "Locked",
     "Memory",
+    "RedisFull",
     "ScrapeGap",
     "ServiceDown",
     "UpstreamMisbehaves",
@@ -52,6 +54,7 @@ AnyFault = (
     | Descriptors
     | HeavyRequests
     | IdleConnections
+    | RedisFull
     | ScrapeGap
     | ServiceDown
     | UpstreamMisbehaves

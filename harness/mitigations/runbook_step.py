@@ -26,6 +26,7 @@ from harness.runbook.steps import Step
 
 Variant = Literal["as-written", "corrected"]
 POLL = 0.05  # wall seconds between two readings of an effect
+NO_LINE = "the runbook has no line for it"  # the finding on a step that it lacks
 _QUOTED = 300  # characters of a command's output that a finding repeats
 
 
@@ -87,6 +88,8 @@ class RunbookStep:
     def _accepted(self, finding: str) -> str:
         """The reason for a finding that is known. One that is not the known one is new; a known one that did not
         occur keeps its reason, so that the judge can say that it is out of date."""
+        if self.step.missing:
+            return self.step.missing
         return self.step.accepted if not finding or self.step.accepted_finding in finding else ""
 
 
@@ -104,6 +107,9 @@ class _Attempt:
     def perform(self) -> str:
         """Do it; returns the finding about the text as written, empty if there is none."""
         effects = self._step.effects
+        if self._step.missing:
+            self._correct(effects)
+            return NO_LINE
         before = self._before(effects)
         for command in self._step.commands:
             self._run(command.text, "as-written")
@@ -115,11 +121,14 @@ class _Attempt:
             if seen.held is False or seen.after == ABSENT
         ]
         if missed and self._step.corrected:
-            before = self._before(missed)
-            for _, text, _ in split_block(self._step.corrected):
-                self._run(text, "corrected")
-            self.effects += self._observe(missed, before, "corrected")
+            self._correct(missed)
         return finding
+
+    def _correct(self, effects: Sequence[Effect]) -> None:
+        before = self._before(effects)
+        for _, text, _ in split_block(self._step.corrected):
+            self._run(text, "corrected")
+        self.effects += self._observe(effects, before, "corrected")
 
     def _run(self, text: str, variant: Variant) -> None:
         self.commands.append(self._shell.run(text, variant=variant, limit=self._step.deadline))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
@@ -69,14 +69,15 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runbook:
-    """A runbook as read from `source`. `commands` has every command line of the document's blocks, in order, `quoted`
-    each piece of inline code."""
+    """A runbook as read from `source`. `commands` has every command line of the blocks of the document `text`, in
+    order, `quoted` each piece of inline code."""
 
     source: str
     title: str
     sections: tuple[Section, ...]
     commands: tuple[Command, ...]
     quoted: tuple[Command, ...] = ()
+    text: str = field(default="", repr=False)
 
     def find(self, reference: str) -> tuple[Command, ...]:
         """The command line with this id (`section/1.2`), all lines of a block (`section/1`), or a piece of inline code
@@ -150,6 +151,7 @@ def parse_runbook(text: str, *, source: str) -> Runbook:
         sections=_tree(sections, commands),
         commands=commands,
         quoted=quoted,
+        text=text,
     )
 
 

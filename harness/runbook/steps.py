@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from harness.errors import UsageError
 from harness.runbook.effect import (
@@ -40,12 +40,35 @@ _LABEL = re.compile(r'\s*([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|\Z)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Improves:
+    """What a mitigation claims to improve: an alert that is to go, or the `requests` of users, by their name in samples
+    (empty: all of them)."""
+
+    alert: str = ""
+    requests: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """A correction that no run can show: lines `text` of the runbook, which stand there once, are to read `put`. Prose,
+    what a reader has to fill in, lines that act on somebody's host."""
+
+    text: str
+    put: str
+    because: str
+    line: int  # where `text` begins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step of a runbook: its command lines as written, the effects that they must have, and what is known to be
     wrong with them. `deadline` is real time from the start of the step to its effect. `undo` names the steps that
     take it back, `no_undo` says that the runbook should have some and has none, `nothing_to_undo` why it needs none.
     `accepted` is the reason for a known finding, which must contain `accepted_finding`. `not_here` is why none of its
-    lines can be run in this system's operations shell. One that looks (diagnosis, monitoring) changes nothing."""
+    lines can be run in this system's operations shell. One that looks (diagnosis, monitoring) changes nothing.
+
+    A step that the runbook lacks has no commands: `missing` says what of it the runbook does not say, and its
+    correction belongs behind line `after` of the runbook."""
 
     name: str
     purpose: Purpose
@@ -60,6 +83,9 @@ class Step:
     no_undo: str = ""
     nothing_to_undo: str = ""
     not_here: str = ""
+    missing: str = ""
+    after: int = 0
+    improves: Improves = Improves()
 
     def __str__(self) -> str:
         return f"{self.name} ({self.source})"
@@ -71,6 +97,7 @@ class Steps:
 
     source: str
     by_name: Mapping[str, Step]
+    corrections: tuple[Correction, ...] = ()
 
     def step(self, name: str) -> Step:
         """The step called `name`. Raises UsageError that names the nearest."""
@@ -119,9 +146,14 @@ def read_steps(path: Path, runbook: Runbook) -> Steps:
     steps = {name: _step(name, step, runbook, problems) for name, step in written.steps.items()}
     for step in steps.values():
         problems += _problems_of_undo(step, steps)
+    corrections = tuple(_corrections(written.corrections, runbook, problems))
     if problems:
         raise UsageError(f"{path}: the steps have problems", problems=problems, hint=_HINT)
-    return Steps(source=path.name, by_name=steps)
+    return Steps(
+        source=path.name,
+        by_name={name: _with_gaps(step, steps) for name, step in steps.items()},
+        corrections=corrections,
+    )
 
 
 def join_steps(read: Sequence[Steps]) -> Steps:
@@ -130,7 +162,11 @@ def join_steps(read: Sequence[Steps]) -> Steps:
     source = " and ".join(steps.source for steps in read)
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"{source} both have a step {', '.join(map(repr, twice))}", hint="give one another name")
-    return Steps(source=source, by_name={name: step for steps in read for name, step in steps.by_name.items()})
+    return Steps(
+        source=source,
+        by_name={name: step for steps in read for name, step in steps.by_name.items()},
+        corrections=tuple(one for steps in read for one in steps.corrections),
+    )
 
 
 _HINT = "`gameday runbook outline` prints the ids of all command lines"
@@ -162,10 +198,26 @@ class _Accepted(Strict):
     because: Text
 
 
+class _Improves(Strict):
+    alert: str = ""
+    requests: str = ""
+
+
+class _Correction(Strict):
+    # As it stands in the file: what is to be found in the runbook may begin with a blank.
+    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=False)
+    text: Text
+    put: str
+    because: Text
+
+
 class _Step(Strict):
     purpose: Purpose
     deadline: Duration | None = None
-    run: dict[str, Text] = Field(min_length=1)
+    run: dict[str, Text] = Field(default={})
+    missing: str = ""
+    after: str = ""
+    improves: _Improves | None = None
     effects: list[_Effect] = Field(default=[])
     corrected: str = ""
     accepted: _Accepted | None = None
@@ -177,6 +229,7 @@ class _Step(Strict):
 
 class _File(Strict):
     steps: dict[str, _Step] = Field(min_length=1)
+    corrections: list[_Correction] = Field(default=[])
 
 
 # -- from what is written to what is meant -------------------------------------------------------------------------
@@ -187,10 +240,14 @@ def _step(name: str, written: _Step, runbook: Runbook, problems: list[str]) -> S
     effects = tuple(_effects(name, written.effects, problems))
     if bool(written.effects) == bool(written.not_here):
         problems.append(f"{name}: say either its effects or, where it can't be run in this system, not_here and why")
+    after = _after(name, written, runbook, problems)
+    improves = written.improves or _Improves()
+    if written.improves and (written.purpose != "mitigate" or bool(improves.alert) == bool(improves.requests)):
+        problems.append(f"{name}: improves: a mitigation says one of alert and requests (neither: all requests)")
     return Step(
         name=name,
         purpose=written.purpose,
-        source=f"{runbook.source}:{commands[0].line}" if commands else runbook.source,
+        source=f"{runbook.source}:{commands[0].line if commands else after}",
         commands=commands,
         effects=effects,
         deadline=written.deadline,
@@ -201,7 +258,42 @@ def _step(name: str, written: _Step, runbook: Runbook, problems: list[str]) -> S
         no_undo=written.no_undo,
         nothing_to_undo=written.nothing_to_undo,
         not_here=written.not_here,
+        missing=written.missing,
+        after=after,
+        improves=Improves(alert=improves.alert, requests=improves.requests),
     )
+
+
+def _after(name: str, written: _Step, runbook: Runbook, problems: list[str]) -> int:
+    """The last line of the command behind which a step that the runbook lacks belongs; 0 for one that it has."""
+    if not written.missing:
+        if not written.run or written.after:
+            problems.append(
+                f"{name}.run: its command lines are missing; where the runbook has none, say missing and after"
+            )
+        return 0
+    if written.run or written.accepted or not written.corrected or not written.after:
+        problems.append(f"{name}: what is missing has corrected and after, and neither run nor accepted")
+        return 0
+    last = next(reversed(list(_commands(name, {written.after: ""}, runbook, problems))), None)
+    return last.line + len(last.text.splitlines()) - 1 if last else 0
+
+
+def _corrections(written: Sequence[_Correction], runbook: Runbook, problems: list[str]) -> Iterator[Correction]:
+    lines = runbook.text.splitlines()
+    for number, one in enumerate(written, 1):
+        text = one.text.rstrip("\n").split("\n")
+        at = [n for n in range(len(lines)) if lines[n : n + len(text)] == text]
+        if len(at) == 1:
+            yield Correction(text=one.text.rstrip("\n"), put=one.put.rstrip("\n"), because=one.because, line=at[0] + 1)
+        else:
+            problems.append(f"corrections: {number}: {text[0]!r} stands in {runbook.source} {len(at)} times, not once")
+
+
+def _with_gaps(step: Step, steps: Mapping[str, Step]) -> Step:
+    """`step` with what the runbook lacks of its way back."""
+    lacking = [steps[undo].missing for undo in step.undo if steps[undo].missing]
+    return replace(step, no_undo="; ".join(lacking)) if lacking else step
 
 
 def _commands(name: str, run: Mapping[str, str], runbook: Runbook, problems: list[str]) -> Iterator[Command]:
@@ -211,7 +303,7 @@ def _commands(name: str, run: Mapping[str, str], runbook: Runbook, problems: lis
         except UsageError as problem:
             problems.append(f"{name}: {problem}".replace("\n  hint: ", "; "))
             continue
-        if _squeezed("\n".join(command.text for command in found)) != _squeezed(text):
+        if text and _squeezed("\n".join(command.text for command in found)) != _squeezed(text):
             elsewhere = [other.id for other in runbook.commands if _squeezed(other.text) == _squeezed(text)]
             moved = f"; that text is now {', '.join(elsewhere)}" if elsewhere else ""
             now = found[0].text.splitlines()[0]

@@ -24,6 +24,7 @@ from harness.faults import (
     IdleConnections,
     Locked,
     Memory,
+    RedisFull,
     ScrapeGap,
     ServiceDown,
     UpstreamMisbehaves,
@@ -37,6 +38,8 @@ from harness.sandbox.base import Address, require
 from harness.testing import FakeSandbox
 from tests.faults.busy_host import PROBE, BusyHost, measured_on
 from tests.faults.host import APP, PORT, Host, seen_through
+from tests.faults.store import Store
+from tests.faults.store import asked_in as spoken_in
 from tests.faults.watcher import Watcher, asked_in
 
 
@@ -77,6 +80,11 @@ def scraping(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(watcher, lambda: setattr(watcher, "dead", True))
 
 
+def storing(monkeypatch: pytest.MonkeyPatch) -> World:
+    store = spoken_in(Store(), monkeypatch)
+    return World(store, lambda: setattr(store, "dead", True))
+
+
 Row = tuple[Fault, Callable[[pytest.MonkeyPatch], World]]
 ROWS: tuple[Row, ...] = (
     (UpstreamOutage("model"), links),
@@ -96,6 +104,7 @@ ROWS: tuple[Row, ...] = (
     (HeavyRequests(APP, PORT, "/jobs", 8, Answered(), headers={"X-User": "7"}), busy_services),
     (UpstreamMisbehaves(APP, "stall", PROBE), busy_services),
     (ScrapeGap("shop"), scraping),
+    (RedisFull("redis", database=1), storing),
 )
 FAULTS = [fault for fault, _ in ROWS]
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from harness.errors import InjectFailed, PartMissing
-from harness.faults import CrashLoop, Descriptors, Fault, IdleConnections, ServiceDown, WorkerFrozen, encode
+from harness.faults import CrashLoop, Descriptors, Fault, IdleConnections, RedisFull, ServiceDown, WorkerFrozen, encode
 from harness.journal import Journal
 from harness.model.units import seconds
 from harness.probes.probe import ask
+from harness.probes.resp import converse
 from harness.rollback import heal
 from harness.sandbox.parts import FoundPart, find
 from harness.sandbox.processes import ProcessSandbox, open_sandbox
@@ -216,6 +217,20 @@ def test_a_full_redis_turns_one_more_caller_away(sandbox: ProcessSandbox, monkey
         too_many.inject(sandbox)
     too_many.heal(sandbox)
     assert eventually(lambda: answers(sandbox, REDIS, 6379), within=5)
+
+
+def test_a_redis_at_its_memory_limit_refuses_what_is_written(sandbox: ProcessSandbox) -> None:
+    """A real Redis: full once filled, well once its database is emptied, and as before once healed."""
+    if all(status.name != REDIS for status in sandbox.services()):
+        pytest.skip("no Redis on this machine")
+    fault, address = RedisFull(REDIS, database=1), sandbox.address(REDIS, 6379)
+    assert fault.problems(sandbox) == []
+    with injected(fault, sandbox):
+        assert "OOM" in fault.receipt(sandbox, 0.0).measured
+        converse(address, [("SELECT", "1"), ("FLUSHDB",)])
+        assert fault.receipt(sandbox, 0.0).in_force is False
+    assert fault.problems(sandbox) == []
+    assert converse(address, [("SELECT", "1"), ("DBSIZE",)])[1] == (True, "0")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
@@ -95,6 +96,16 @@ def says(output: str, status: int | None = 0) -> Callable[[], tuple[int | None, 
 
 def held(record: StepRecord) -> list[tuple[str, bool | None]]:
     return [(effect.variant, effect.held) for effect in record.effects]
+
+
+def test_what_the_runbook_lacks_is_done_and_said() -> None:
+    """Its commands are run at once, as a correction, and the finding is that it has no line for them."""
+    state = {"forced": "0"}
+    what = replace(step(corrected="c"), missing="it never says how", after=7)
+    record, terminal = perform(what, state, {"c": sets(state, forced="1")})
+    assert terminal.ran == ["c"]
+    assert held(record) == [("corrected", True)]
+    assert (record.finding, record.accepted) == ("the runbook has no line for it", "it never says how")
 
 
 def test_text_that_works_is_not_corrected() -> None:

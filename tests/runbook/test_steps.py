@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from harness.runbook.effect import (
     Start,
 )
 from harness.runbook.parse import parse_runbook, read_runbook
-from harness.runbook.steps import Steps, join_steps, read_steps
+from harness.runbook.steps import Correction, Improves, Steps, join_steps, read_steps
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "runbook"
 BOOK = parse_runbook("## Do\n```sh\nfix it \\\n  now\nwait\n```\n## Back\n```sh\nundo\n```\n", source="book.md")
@@ -164,6 +165,17 @@ def test_an_unknown_step_is_refused_with_the_nearest(tmp_path: Path) -> None:
         ("  unfix:", "  fix:", "'fix' stands twice"),
         ("steps:", "steps: [", "can't be read"),
         ("steps:", "stairs:", "stairs"),
+        ("run: {back/1.1: undo}", "missing: none\n    after: back/1.1", "what is missing has corrected and after"),
+        ("run: {back/1.1: undo}", "missing: none\n    corrected: x", "what is missing has corrected and after"),
+        ("run: {back/1.1: undo}", "missing: none\n    corrected: x\n    after: back/1.9", "has the id back/1.9"),
+        ("run: {back/1.1: undo}", "run: {back/1.1: undo}\n    after: do/1.1", "unfix.run"),
+        ("run: {back/1.1: undo}", "run: {back/1.1: undo}\n    improves: {alert: A}", "a mitigation says one of alert"),
+        ("deadline: 30 s", "improves: {}", "a mitigation says one of alert and requests"),
+        ("deadline: 30 s", "improves: {alert: A, requests: B}", "a mitigation says one of alert and requests"),
+        ("deadline: 30 s", "improves: {memory: A}", "memory"),
+        ("steps:", "corrections: [{text: gone, put: x, because: y}]\nsteps:", "'gone' stands in book.md 0 times"),
+        ("steps:", 'corrections: [{text: "```", put: x, because: y}]\nsteps:', "stands in book.md 2 times, not once"),
+        ("steps:", "corrections: [{text: wait, put: x}]\nsteps:", "because"),
     ],
 )
 def test_problems_are_told(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -208,6 +220,58 @@ def test_the_projects_own_steps_fit_its_runbook() -> None:
         "nginx-reload", "scale-down", "pause-heavy", "redis-maxmemory", "read-replica", "fallback-model",
         "connection-pool-resize", "tcp-keepalive", "auto-scale", "scale-out",
     ]  # fmt: skip
+
+
+def test_a_step_that_the_runbook_lacks_is_a_gap_and_a_way_back(tmp_path: Path) -> None:
+    """It has no command lines but a place, and says for the step that it takes back what the runbook leaves out."""
+    lacking = "missing: it never says how\n    after: do/1.1\n    corrected: undo it"
+    steps = read(tmp_path, GOOD.replace("run: {back/1.1: undo}", lacking))
+    unfix = steps.step("unfix")
+    assert (unfix.commands, unfix.after, unfix.source) == ((), 4, "book.md:4")  # behind both lines of the command
+    assert [back.name for back in steps.taking_back("fix")] == ["unfix"]
+    assert steps.gaps() == ("fix: it never says how",)
+
+
+def test_what_a_step_claims_to_improve_is_read(tmp_path: Path) -> None:
+    """Where nothing is said, it is all requests."""
+    assert read(tmp_path, GOOD).step("fix").improves == Improves()
+    for said, meant in (("{alert: Full}", Improves(alert="Full")), ("{requests: GET /}", Improves(requests="GET /"))):
+        assert (
+            read(tmp_path, GOOD.replace("deadline:", f"improves: {said}\n    deadline:")).step("fix").improves == meant
+        )
+
+
+def test_a_correction_is_found_by_its_text(tmp_path: Path) -> None:
+    """Whole lines, blanks before them included, that stand once in the runbook."""
+    [one] = read(tmp_path, GOOD + 'corrections: [{text: "  now", put: "  later\\n", because: it is late}]').corrections
+    assert one == Correction(text="  now", put="  later", because="it is late", line=4)
+
+
+# What the runbook says of each priority (its headings), and the priority that each response of a root cause belongs to.
+PRIORITIES = {1: timedelta(seconds=30), 2: timedelta(minutes=2), 3: timedelta(minutes=5)}
+BELONGS = {
+    "openai-circuit-breaker": 1, "anthropic-circuit-breaker": 1,
+    "pause-heavy": 2, "redis-maxmemory": 2, "kill-long-queries": 2, "connection-pool-resize": 2, "tcp-keepalive": 2,
+    "auto-scale": 2,
+    "rag-limits": 3, "read-replica": 3, "fallback-model": 3, "scale-out": 3,
+}  # fmt: skip
+
+
+def test_every_mitigation_has_the_deadline_of_its_priority() -> None:
+    """Those of a priority that of its heading, the responses to a root cause that of the one they belong to: control
+    traffic in 30 seconds, free resources in 2 minutes, restore service, which takes a restart, in 5."""
+    runbook = read_runbook(FIXTURES / "503-error-spike.md")
+    steps = read_steps(FIXTURES / "steps.yml", runbook)
+    said = {}
+    for found in re.finditer(r"^### Priority (\d): .* \(within (\d+) (second|minute)s\)$", runbook.text, re.MULTILINE):
+        said[int(found[1])] = timedelta(**{f"{found[3]}s": int(found[2])})
+    assert said == PRIORITIES
+    for step in steps.by_name.values():
+        if step.purpose == "mitigate":
+            [section] = {command.path[-1] for command in step.commands}
+            number = re.match(r"priority-(\d)-", section)
+            assert (number is None) == (step.name in BELONGS), step.name
+            assert step.deadline == PRIORITIES[int(number[1]) if number else BELONGS[step.name]], step.name
 
 
 def test_steps_of_several_runbooks_are_one(tmp_path: Path) -> None:
