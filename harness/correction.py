@@ -112,8 +112,17 @@ def _step(plain: dict[str, Any], step: Step, found: Corrected, new: Runbook) -> 
         return {**plain, "after": nearest[-1].id}
     if step.name in found.places:
         plain = {key: value for key, value in plain.items() if key not in ("corrected", "accepted", "missing", "after")}
-    run = {command.id: command.text for command in _on(new.commands, set(_lines(step, found)))}
+    run = {command.id: command.text for command in _own(step, found, new)}
     return {"purpose": plain.pop("purpose"), "run": run, **{key: plain[key] for key in plain if key != "run"}}
+
+
+def _own(step: Step, found: Corrected, new: Runbook) -> list[Command]:
+    """The command lines of the corrected runbook that are this step's. A line may quote several commands."""
+    lines = set(_lines(step, found))
+    if all(command in found.runbook.quoted for command in step.commands) and step.name not in found.places:
+        texts = {command.text for command in step.commands}
+        return [one for one in _on(new.quoted, lines) if one.text in texts]
+    return _on(new.commands, lines)
 
 
 def _lines(step: Step, found: Corrected) -> Iterator[int]:
