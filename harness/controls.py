@@ -1,7 +1,11 @@
-"""Controls: recorded runs in, what turns each of their claims red out; and the runs that it takes."""
+"""Controls: recorded runs in, what turns each of their claims red out; and the runs that it takes.
+
+python -m harness.controls FILE       write the page, of all scenarios, from the runs recorded below runs/
+"""
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +14,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from harness import store
-from harness.catalogue import Entry
+from harness.catalogue import Entry, scenarios
 from harness.counterfactual.alerts import Labels
 from harness.counterfactual.every import counterfactuals
 from harness.errors import HarnessError, UsageError
@@ -21,6 +25,7 @@ from harness.model.evidence import load_problem
 from harness.model.judgement import Judgement
 from harness.model.record import Record
 from harness.model.verdict import Control, Outcome, Verdict, worst
+from harness.rejudge import save
 from harness.running import run_scenarios
 from harness.settings import Settings
 from reports import controls as report
@@ -71,8 +76,9 @@ def of_runs(runs: Path, now: Fingerprints) -> ControlMatrix:
     return matrix_of({name: latest(runs / name, fingerprint) for name, fingerprint in now.items()}, now)
 
 
-def latest(folder: Path, fingerprint: str) -> Mapping[Control, Kept]:
-    """Of one scenario's runs the latest under each control; one that proves nothing only where there is no other."""
+def latest(folder: Path, fingerprint: str, time_scale: float | None = None) -> Mapping[Control, Kept]:
+    """Of one scenario's runs the latest under each control, at any time scale or at this one; a run that proves nothing
+    only where there is no other."""
     found: dict[Control, Kept] = {}
     paths = sorted((path for path in folder.glob("*") if not path.is_symlink()), reverse=True)
     for path in paths:
@@ -82,7 +88,8 @@ def latest(folder: Path, fingerprint: str) -> Mapping[Control, Kept]:
         if not (path / store.RECORD).is_file():
             continue
         record = store.load(path, read_samples)
-        if record.scenario.fingerprint == fingerprint and record.control not in done:
+        scaled = time_scale in (None, record.time_scale)
+        if scaled and record.scenario.fingerprint == fingerprint and record.control not in done:
             one = _kept(record)
             if not one.spoilt or record.control not in found:
                 found[record.control] = one
@@ -182,30 +189,31 @@ def _claims(
     as_it_is: Kept, live: Mapping[Control, Kept], heard: Mapping[str, Sequence[Labels]], *, whole: bool
 ) -> Iterator[Claim]:
     cells: dict[str, list[Cell]] = defaultdict(list)
-    green: dict[str, str] = {}
     before = by_claim(as_it_is.judgement.verdicts)
     for control, one in live.items():
         after = by_claim(one.judgement.verdicts)
         for claim in before:
-            verdict = after.get(claim)
-            outcome = None if verdict is None else verdict.outcome
-            cells[claim].append(
-                Cell(control=control.value, grade="live", outcome=outcome, turned=outcome is Outcome.FAIL)
-            )
-            if verdict is not None and verdict.vacuous:
-                green[claim] = control.value
+            cells[claim].append(_lived(control, after.get(claim)))
     for counter in counterfactuals(heard):
         record = counter.of(as_it_is.record)
         if record is None:
             continue
         after = by_claim(judge(record).verdicts)
         for claim, verdict in before.items():
-            became = after[claim].outcome
-            if became is not verdict.outcome or counter.grade == "taken away":
-                turned = became is counter.red if counter.grade != "taken away" else False
-                cells[claim].append(Cell(control=counter.name, grade=counter.grade, outcome=became, turned=turned))
+            became = after[claim].outcome if claim in after else verdict.outcome
+            turned = became is not verdict.outcome and became is counter.red and counter.grade != "taken away"
+            cells[claim].append(Cell(control=counter.name, grade=counter.grade, outcome=became, turned=turned))
     for claim, verdict in before.items():
-        yield _concluded(verdict, tuple(cells[claim]), green.get(claim, ""), whole=whole)
+        yield _concluded(verdict, tuple(cells[claim]), whole=whole)
+
+
+def _lived(control: Control, verdict: Verdict | None) -> Cell:
+    if verdict is None:
+        return Cell(control=control.value, grade="live", outcome=None, turned=False)
+    outcome = Outcome.PASS if verdict.vacuous else verdict.outcome
+    return Cell(
+        control=control.value, grade="live", outcome=outcome, turned=outcome is Outcome.FAIL, green=verdict.vacuous
+    )
 
 
 def by_claim(verdicts: Iterable[Verdict]) -> Mapping[str, Verdict]:
@@ -218,15 +226,18 @@ def by_claim(verdicts: Iterable[Verdict]) -> Mapping[str, Verdict]:
     return found
 
 
-def _concluded(verdict: Verdict, cells: tuple[Cell, ...], green_under: str, *, whole: bool) -> Claim:
-    """Whether the claim can turn red, by what became of it."""
-    claim = Claim(claim=verdict.claim, outcome=verdict.outcome, cells=cells)
+def _concluded(verdict: Verdict, cells: tuple[Cell, ...], *, whole: bool) -> Claim:
+    """Whether the claim can turn red, by what became of it. One that stays green where it must not is vacuous, unless
+    another run turned it: evidence that is moved or made up is no answer to a run."""
+    told = tuple(cell for cell in cells if cell.turned or cell.grade == "live")
+    claim = Claim(claim=verdict.claim, outcome=verdict.outcome, cells=told)
     if verdict.outcome is not Outcome.PASS:
         return claim  # it was seen to be red as it is
-    if green_under:
+    green = next((cell.control for cell in cells if cell.green), "")
+    if green and not claim.turned_by("live"):
         return replace(
             claim,
-            vacuous=f"it stays green under {green_under}, which leaves out what it is about",
+            vacuous=f"it stays green under {green}, which leaves out what it is about",
             remedy="claim it of what the fault hits and the steps mend, in a window that lies between them, or drop it",
         )
     blind = next((cell for cell in cells if cell.grade == "taken away" and cell.outcome is Outcome.PASS), None)
@@ -256,7 +267,8 @@ def run_each(
     scenario can't be run."""
     kept: dict[str, Mapping[Control, Kept]] = {}
     for entry in entries:
-        found = dict(latest(settings.runs / entry.name, entry.fingerprint)) if missing else {}
+        known = latest(settings.runs / entry.name, entry.fingerprint, settings.time_scale) if missing else {}
+        found = dict(known)
         _run(entry, Control.NONE, settings, found, quiet=quiet, say=say)
         for control in applicable(found[Control.NONE].record) if Control.NONE in found else ():
             _run(entry, control, settings, found, quiet=quiet, say=say)
@@ -287,3 +299,16 @@ def _run(
             found[control] = _kept(store.load(folder, read_samples))
         except HarnessError as problem:
             say(f"gameday: {problem}")
+
+
+def main() -> None:
+    """`python -m harness.controls FILE`: write the page of the scenarios that are here; its outcome is the status."""
+    (file,) = sys.argv[1:]
+    runs = Path("runs")
+    matrix = of_runs(runs, {entry.name: entry.fingerprint for entry in scenarios(Path("scenarios"), runs)})
+    save(Path(file), write(matrix, "md"))
+    sys.exit(matrix.outcome.exit_code)
+
+
+if __name__ == "__main__":
+    main()

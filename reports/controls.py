@@ -14,6 +14,7 @@ LIVE = (Control.NO_FAULT.value, Control.NO_MITIGATION.value)
 LEGEND = (
     ("FAIL", "the control turned it red"),
     ("·", "it holds there too: it is not about what was left out"),
+    ("green", "it holds there too, which it must not: something else than what was left out set it off"),
     ("left out", "the control leaves out what it speaks of, and the claim with it"),
     ("UNKNOWN, INVALID", "no pass, and no proof that it can fail"),
     ("-", "there is nothing to leave out"),
@@ -37,9 +38,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One scenario."""
+    """One scenario; `version` is the fingerprint of its file."""
 
     scenario: str
+    version: str
     lines: tuple[Line, ...]
 
 
@@ -52,7 +54,7 @@ class Sheet:
     vacuous: tuple[tuple[str, Claim], ...]
     open_ends: tuple[tuple[str, str], ...]
     red: tuple[tuple[str, str, str], ...]
-    made_up: tuple[tuple[str, Claim], ...]
+    made_up: tuple[tuple[str, str], ...]
     tables: tuple[Table, ...]
     heard: tuple[tuple[str, tuple[str, ...]], ...]
     live: tuple[str, ...] = LIVE
@@ -74,7 +76,7 @@ def _sheet(matrix: ControlMatrix) -> Sheet:
     seconds = sum(one.seconds for one in matrix.scenarios)
     return Sheet(
         headline=_headline(matrix),
-        took=f"{count} runs; their stories took {say_duration(round(seconds))}, without the sandboxes' own time.",
+        took=f"{_count(count, 'run')}, whose stories took {say_duration(round(seconds))} in all.",
         vacuous=matrix.vacuous(),
         open_ends=matrix.open_ends(),
         red=tuple(
@@ -82,7 +84,7 @@ def _sheet(matrix: ControlMatrix) -> Sheet:
             for name, claim in matrix.claims
             if claim.outcome is not Outcome.PASS
         ),
-        made_up=matrix.by_made_up_alone(),
+        made_up=tuple((claim, ", ".join(names)) for claim, names in matrix.by_made_up_alone()),
         tables=tuple(_table(one) for one in matrix.scenarios),
         heard=matrix.heard,
     )
@@ -90,18 +92,20 @@ def _sheet(matrix: ControlMatrix) -> Sheet:
 
 def _headline(matrix: ControlMatrix) -> str:
     vacuous, ends = len(matrix.vacuous()), len(matrix.open_ends())
-    claims, scenarios = len(matrix.claims), len(matrix.scenarios)
-    can = f"{claims - vacuous} of {claims} claims" if vacuous else f"{claims} claims"
-    said = f"{vacuous} VACUOUS. " if vacuous else ""
-    whole = f"Not complete: {ends} open ends." if ends else "Complete: none is VACUOUS." if not vacuous else "Complete."
-    return f"{said}{can} of {scenarios} scenarios; {whole[0].lower()}{whole[1:]}"
+    counted = f"{_count(len(matrix.claims), 'claim')} of {_count(len(matrix.scenarios), 'scenario')}"
+    said = f"{counted}, of which {vacuous} VACUOUS" if vacuous else f"{counted}, none VACUOUS"
+    return f"{said}; not complete: {_count(ends, 'open end')}." if ends else f"{said}; complete."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _table(one: ScenarioControls) -> Table:
     ran = {name for name, _ in one.runs}
     waited = {*one.missing, *(control for control in LIVE if any(f"under {control}:" in why for why in one.spoilt))}
     lines = tuple(_line(claim, ran, waited) for claim in one.claims)
-    return Table(scenario=one.scenario, lines=lines)
+    return Table(scenario=one.scenario, version=one.fingerprint, lines=lines)
 
 
 def _line(claim: Claim, ran: set[str], waited: set[str]) -> Line:
@@ -120,7 +124,7 @@ def _live(cell: Cell | None, control: str, ran: set[str], waited: set[str]) -> s
         return "not run" if control in waited else "-" if control not in ran else "?"
     if cell.outcome is None:
         return "left out"
-    return "·" if cell.outcome is Outcome.PASS else cell.outcome.value
+    return "green" if cell.green else "·" if cell.outcome is Outcome.PASS else cell.outcome.value
 
 
 def _named(claim: Claim, grade: Grade) -> str:

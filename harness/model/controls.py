@@ -17,17 +17,20 @@ GRADES: tuple[Grade, ...] = ("live", "moved", "made up", "taken away")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """What one control made of one claim: `outcome` is its verdict there, None where the control leaves the claim out.
-    It is `turned` where that verdict is the word for a claim that is refuted."""
+    It is `turned` where that verdict is the word for a claim that is refuted, and `green` where it passed and, by what
+    it says, must not have."""
 
     control: str
     grade: Grade
     outcome: Outcome | None
     turned: bool
+    green: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """One claim: its verdict in the run as it is, and every control that made something else of it, or was live.
+    """One claim: its verdict in the run as it is, and what every live control, and every other one that turned it, made
+    of it.
 
     `vacuous` says why it can't turn red, `remedy` what to do about it; both are empty where it can. `undecided` says
     why nobody knows.
@@ -86,10 +89,13 @@ class ControlMatrix:
         """The claims that can't turn red."""
         return tuple((name, claim) for name, claim in self.claims if claim.vacuous)
 
-    def by_made_up_alone(self) -> tuple[tuple[str, Claim], ...]:
-        """The claims that nothing turned but evidence which nobody recorded."""
-        found = ((name, claim) for name, claim in self.claims if claim.turned_by("made up"))
-        return tuple((name, one) for name, one in found if not one.turned_by("live") and not one.turned_by("moved"))
+    def by_made_up_alone(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The claims that nothing turned but evidence which nobody recorded, each with the scenarios that make it."""
+        found: dict[str, list[str]] = {}
+        for name, one in self.claims:
+            if one.turned_by("made up") and not one.turned_by("live") and not one.turned_by("moved"):
+                found.setdefault(one.claim, []).append(name)
+        return tuple((claim, tuple(names)) for claim, names in found.items())
 
     def open_ends(self) -> tuple[tuple[str, str], ...]:
         """What keeps the matrix from being complete: pairs of a scenario and why."""
