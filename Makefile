@@ -8,7 +8,8 @@ SCALE ?= 60
 COUNT ?= 20
 FUZZ ?= 10000
 ARGS ?=
-ANY = setup drill scenarios test unit check findings ablation mutation blind-spots table torture fuzz bench lock clean help
+ANY = setup drill scenarios test unit check findings ablation controls mutation blind-spots table torture fuzz bench \
+  healthy lock clean help
 .PHONY: $(ANY)
 
 help:  ## list the targets
@@ -40,6 +41,10 @@ findings: setup  ## write docs/runbook-findings.md from the latest run of each s
 ablation: setup  ## what each step against an LLM outage is good for: docs/ablation.md; five minutes
 	@.venv/bin/gameday ablate llm_outage --output docs/ablation.md
 
+controls: setup  ## each claim of each scenario under each control: docs/controls.md; an hour, and it goes on where it was
+	@.venv/bin/gameday run --all --control each --missing --time-scale $(SCALE) $(ARGS) >/dev/null; \
+	  .venv/bin/python -m harness.controls docs/controls.md
+
 unit: setup  ## the tests without servers; at most a minute
 	@.venv/bin/pytest -m "not integration and not sabotage" $(ARGS)
 
@@ -56,6 +61,10 @@ fuzz: setup  ## send the admin API FUZZ=10000 generated requests; each must be a
 
 bench: setup  ## measure again what docs/measurements.md says (ARGS=--real-time: at scale 1 too)
 	@.venv/bin/python -m tests.bench $(ARGS)
+
+healthy: COUNT = 100
+healthy: setup  ## run the healthy stack COUNT=100 times, and say in docs/measurements.md how often it was called sick
+	@.venv/bin/python -m tests.healthy --count $(COUNT)
 
 mutation: setup  ## write docs/mutation.md: which wrong alert rules the latest runs notice (after `make scenarios`)
 	@.venv/bin/python -m harness.mutate docs/mutation.md
