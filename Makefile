@@ -8,7 +8,8 @@ SCALE ?= 60
 COUNT ?= 20
 FUZZ ?= 10000
 ARGS ?=
-ANY = setup drill scenarios test unit check findings worth ablation mutation blind-spots table torture fuzz bench lock clean help
+ANY = setup drill scenarios test unit check findings worth ablation controls mutation blind-spots table torture fuzz bench \
+  healthy lock clean help
 .PHONY: $(ANY)
 
 help:  ## list the targets
@@ -43,6 +44,10 @@ worth: setup  ## run each incident without each of its steps, as far as that is 
 ablation: setup  ## what each step against an LLM outage is good for: docs/ablation.md; five minutes
 	@.venv/bin/gameday ablate llm_outage --output docs/ablation.md
 
+controls: setup  ## each claim of each scenario under each control: docs/controls.md; an hour, and it goes on where it was
+	@.venv/bin/gameday run --all --control each --missing --time-scale $(SCALE) $(ARGS) >/dev/null; \
+	  .venv/bin/python -m harness.controls docs/controls.md
+
 unit: setup  ## the tests without servers; at most a minute
 	@.venv/bin/pytest -m "not integration and not sabotage" $(ARGS)
 
@@ -59,6 +64,10 @@ fuzz: setup  ## send the admin API FUZZ=10000 generated requests; each must be a
 
 bench: setup  ## measure again what docs/measurements.md says (ARGS=--real-time: at scale 1 too)
 	@.venv/bin/python -m tests.bench $(ARGS)
+
+healthy: COUNT = 100
+healthy: setup  ## run the healthy stack COUNT=100 times, and say in docs/measurements.md how often it was called sick
+	@.venv/bin/python -m tests.healthy --count $(COUNT)
 
 mutation: setup  ## write docs/mutation.md: which wrong alert rules the latest runs notice (after `make scenarios`)
 	@.venv/bin/python -m harness.mutate docs/mutation.md

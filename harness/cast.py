@@ -53,6 +53,10 @@ class Alerts(Protocol):
         """The alerts' states in a few words, for people who wait."""
         ...
 
+    def cycle(self) -> float:
+        """Wall seconds in which scrapes and evaluations go round: the longer of the two; 0 where nobody knows."""
+        ...
+
     def collect(self, began: float, ended: float) -> AlertEvidence: ...
 
 

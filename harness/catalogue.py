@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from harness.store import LATEST, VERDICT
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One scenario: `function` in `source`; `needs` are abilities a sandbox must have, `steps` the
-    runbook steps it names; `last` is its last outcome."""
+    runbook steps it names; `last` is its last outcome. `fingerprint` tells one version of its file from another."""
 
     name: str
     hypothesis: str
@@ -26,6 +27,7 @@ class Entry:
     needs: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     last: str = "never run"
+    fingerprint: str = ""
 
     @property
     def node(self) -> str:
@@ -40,6 +42,11 @@ class Entry:
 def scenarios(folder: Path, runs: Path) -> tuple[Entry, ...]:
     """Every test function in `folder`/test_*.py that takes `run`. A file that can't be parsed raises UsageError."""
     return tuple(entry for path in sorted(folder.glob("test_*.py")) for entry in _in_file(path, runs))
+
+
+def chosen(folder: Path, names: Sequence[str], *, every: bool) -> tuple[Entry, ...]:
+    """The scenarios called `names`, or every one. Raises UsageError where there is none, or an unknown one."""
+    return find(folder, [entry.name for entry in scenarios(folder, Path("runs"))] if every else names)
 
 
 def find(folder: Path, names: Sequence[str], runs: Path = Path("runs")) -> tuple[Entry, ...]:
@@ -62,9 +69,11 @@ def find(folder: Path, names: Sequence[str], runs: Path = Path("runs")) -> tuple
 
 def _in_file(path: Path, runs: Path) -> Iterator[Entry]:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), filename=path.name)
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text, filename=path.name)
     except (OSError, SyntaxError, UnicodeDecodeError) as cause:
         raise UsageError(f"{path} can't be read as Python: {cause}") from cause
+    fingerprint = fingerprint_of(text)
     for node in tree.body:
         takes = [argument.arg for argument in node.args.args] if isinstance(node, ast.FunctionDef) else []
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and "run" in takes:
@@ -77,7 +86,14 @@ def _in_file(path: Path, runs: Path) -> Iterator[Entry]:
                 needs=_needs(node),
                 steps=steps_named(node, tree),
                 last=_last(runs / name),
+                fingerprint=fingerprint,
             )
+
+
+def fingerprint_of(text: str) -> str:
+    """What tells one version of a file from another; lines of comment, and empty ones, don't count."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _needs(function: ast.FunctionDef) -> tuple[str, ...]:

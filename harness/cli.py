@@ -10,17 +10,20 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from harness.errors import HarnessError, UsageError
 from harness.model.verdict import Control
-from harness.settings import DEFAULT_SCALE, Settings, control_of, problems_of
+from harness.settings import CONTROLS, DEFAULT_SCALE, EACH, Settings, control_of, problems_of, problems_of_many
+
+if TYPE_CHECKING:
+    from harness.catalogue import Entry
 
 
 class _Commands(TyperGroup):
@@ -112,42 +115,71 @@ def list_scenarios(runs: RunsOption = RUNS, as_json: JsonOption = False) -> None
 
 @app.command()
 def run(
-    names: Annotated[list[str], typer.Argument(help="Scenarios, as `gameday list` names them.")],
+    names: Annotated[list[str] | None, typer.Argument(help="Scenarios, as `gameday list` names them.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All scenarios.")] = False,
     compose: ComposeOption = COMPOSE,
     runtime: RuntimeOption = "auto",
     time_scale: ScaleOption = DEFAULT_SCALE,
-    control: Annotated[str, typer.Option(help="Leave something out: none, no-fault or no-mitigation.")] = "none",
+    control: Annotated[
+        str, typer.Option(help="Leave something out: none, no-fault, no-mitigation; each: all, and the matrix.")
+    ] = "none",
     without: Annotated[list[str] | None, typer.Option(help="Leave this step of the runbook out.")] = None,
     order: Annotated[str, typer.Option(help="Perform these steps in this order: A,B,C.")] = "",
     repeat: Annotated[int, typer.Option(min=1, max=1000, help="Run each this often.")] = 1,
+    missing: Annotated[bool, typer.Option("--missing", help="Run only what is not recorded yet.")] = False,
     seed: Annotated[int, typer.Option(help="Makes load and draws repeatable.")] = 1,
     runs: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
     """Run scenarios, and say by the exit status what they came to."""
     from harness import session
-    from harness.catalogue import find
-    from harness.running import run_scenarios
+    from harness.catalogue import chosen
 
     left_out, ordered = tuple(without or ()), tuple(filter(None, order.split(",")))
-    _check(runtime=runtime, control=control, time_scale=time_scale, without=left_out, order=ordered)
+    many = {"control": control, "names": names or (), "every": every, "repeat": repeat, "missing": missing}
+    asked = {"runtime": runtime, "time_scale": time_scale, "without": left_out, "order": ordered}
+    problems = problems_of(control=control, controls=(*CONTROLS, EACH), **asked) + problems_of_many(**many)  # type: ignore[arg-type]  # each by its own name
+    if problems:
+        raise UsageError("these options can't be used", problems=problems)
     settings = Settings(
         compose=compose,
         runtime=runtime,  # type: ignore[arg-type]  # one of them, as was just checked
         time_scale=time_scale,
-        control=control_of(control, left_out, ordered),
+        control=control_of("none" if control == EACH else control, left_out, ordered),
         seed=seed,
         runs=runs,
         without=left_out,
         order=ordered,
     )
-    entries = find(Path("scenarios"), names)
+    entries = chosen(Path("scenarios"), names or (), every=every)
     session.prepare_run(settings, {step for entry in entries for step in entry.steps})
-    done = run_scenarios(entries, settings, repeat=repeat, quiet=as_json)
+    if control == EACH:
+        _run_each(entries, settings, missing=missing, as_json=as_json)
+    _run_repeated(entries, settings, repeat=repeat, missing=missing, as_json=as_json)
+
+
+def _run_each(entries: Sequence[Entry], settings: Settings, *, missing: bool, as_json: bool) -> NoReturn:
+    from harness import controls
+
+    matrix = controls.run_each(entries, settings, missing=missing, quiet=as_json, say=_say)
+    sys.stdout.write(controls.write(matrix, "json" if as_json else "md"))
+    raise typer.Exit(matrix.outcome.exit_code)
+
+
+def _run_repeated(
+    entries: Sequence[Entry], settings: Settings, *, repeat: int, missing: bool, as_json: bool
+) -> NoReturn:
+    from harness import repeats
+    from harness.running import run_scenarios
+
+    have = repeats.recorded(entries, settings, repeat) if missing else {}
+    done = run_scenarios(entries, settings, repeat=repeat, quiet=as_json, have=have)
     for problem in (*done.unusable, *done.broken):
         _say(f"gameday: {problem}")
     if as_json:
         _show(done.as_json(), True)
+    elif repeat > 1 and done.judged:
+        sys.stdout.write(repeats.write([folder for _, folder in done.judged], "md"))
     raise typer.Exit(done.exit_code)
 
 
@@ -217,6 +249,41 @@ def matrix(
     from harness.matrix import write
 
     _write(write(folders or [], runs, form), output)
+
+
+@app.command(name="controls")
+def controls_of(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders; each scenario's latest runs if left out.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", "-f", help="md, html or json.")] = "md",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file.")] = None,
+    runs: RunsOption = RUNS,
+) -> None:
+    """Say for each claim what turns it red: runs with something left out, and evidence moved or made up."""
+    from harness import controls
+    from harness.catalogue import scenarios
+
+    controls.check_form(form)
+    now = {entry.name: entry.fingerprint for entry in scenarios(Path("scenarios"), runs)}
+    matrix = controls.of_folders(folders) if folders else controls.of_runs(runs, now)
+    _write(controls.write(matrix, form), output)
+    raise typer.Exit(matrix.outcome.exit_code)
+
+
+@app.command(name="repeats")
+def repeats_of(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders; all that --repeat made if left out.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", "-f", help="md, html or json.")] = "md",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file.")] = None,
+    runs: RunsOption = RUNS,
+) -> None:
+    """Say how times and claims of repeated runs spread: medians with intervals, what never came, what is flaky."""
+    from harness import repeats
+
+    _write(repeats.write(folders or repeats.repeated(runs), form), output)
 
 
 @app.command()

@@ -105,6 +105,12 @@ def verdict_on(plain: Mapping[str, Any], record: Record) -> Verdict:
     return _decoded(plain, record)
 
 
+def own_claims(record: Record) -> tuple[str, ...]:
+    """What the scenario itself claims, without what every run does."""
+    found = ((_decoded_check(plain), plain) for plain in record.checks)
+    return tuple(str(plain.get("kind", "?")) if isinstance(check, str) else check.claim for check, plain in found)
+
+
 def objectives(record: Record) -> tuple[Verdict, ...]:
     """The verdicts of `record` on what users must get, whatever else is claimed."""
     return tuple(_decoded(plain, record) for plain in record.checks if str(plain.get("kind")).startswith(OBJECTIVES))
@@ -149,12 +155,18 @@ def _verdict(check: Check, record: Record) -> Verdict:
 
 
 def _decoded(plain: Mapping[str, Any], record: Record) -> Verdict:
-    try:
-        check = _CHECK.validate_python(dict(plain))
-    except ValidationError as problem:
-        said = f"not a check known to this version: {problem.errors()[0]['msg']}"
-        return Verdict(claim=str(plain.get("kind", "?")), outcome=Outcome.ERROR, observed=said)
+    check = _decoded_check(plain)
+    if isinstance(check, str):
+        return Verdict(claim=str(plain.get("kind", "?")), outcome=Outcome.ERROR, observed=check)
     return _verdict(check, record)
+
+
+def _decoded_check(plain: Mapping[str, Any]) -> Check | str:
+    """The check, or why it is none."""
+    try:
+        return _CHECK.validate_python(dict(plain))
+    except ValidationError as problem:
+        return f"not a check known to this version: {problem.errors()[0]['msg']}"
 
 
 def _finding(step: StepRecord) -> str:
@@ -230,13 +242,17 @@ def times(record: Record) -> Mapping[str, Time]:
     for detection in by_alert:
         found.update(detection.times("detection" if len(by_alert) == 1 else f"detection by {detection.alert}"))
     found.update(_mitigation(record))
-    for plain in record.checks:
-        if plain.get("kind") == RECOVERED:
-            recovery = _CHECK.validate_python(dict(plain))
-            time = recovery.time(record) if isinstance(recovery, RecoveredWithin) else None
-            if time is not None:
-                found["recovery" if "recovery" not in found else recovery.claim] = time
+    for recovery in recoveries(record):
+        time = recovery.time(record)
+        if time is not None:
+            found["recovery" if "recovery" not in found else recovery.claim] = time
     return found
+
+
+def recoveries(record: Record) -> tuple[RecoveredWithin, ...]:
+    """The claims of `record` that users recovered, in their order."""
+    found = (_decoded_check(plain) for plain in record.checks if plain.get("kind") == RECOVERED)
+    return tuple(check for check in found if isinstance(check, RecoveredWithin))
 
 
 def _mitigation(record: Record) -> Mapping[str, Time]:

@@ -42,6 +42,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--without", action="append", default=[], metavar="STEP", help="leave this runbook step out")
     group.addoption("--order", default="", metavar="A,B,C", help="perform these runbook steps in this order")
     group.addoption("--seed", type=int, default=1, help="makes load and draws repeatable (1)")
+    group.addoption(
+        "--repetition", type=int, default=0, metavar="K", help="the K-th run of a series, with its own draws"
+    )
     group.addoption("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run folders go (runs)")
     group.addoption(
         "--compose", type=Path, default=Path("docker-compose.yml"), metavar="FILE", help="the sandbox's topology"
@@ -61,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     """One run of this test's scenario, on a sandbox of its own."""
-    from harness.catalogue import steps_named
+    from harness.catalogue import fingerprint_of, steps_named
     from harness.errors import UsageError
     from harness.model.record import Scenario
     from harness.sandbox.turn import turn
@@ -73,6 +76,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
         name=scenario_name(function.originalname),
         hypothesis=" ".join((function.obj.__doc__ or "").split()),
         source=_relative(function.path, request.config.rootpath),
+        fingerprint=fingerprint_of(function.path.read_text(encoding="utf-8")),
     )
     try:
         module = ast.parse(inspect.getsource(function.module))
@@ -214,6 +218,7 @@ def _settings(config: pytest.Config) -> Settings:
         time_scale=scale,
         control=control_of(option.control, without, order),
         seed=option.seed,
+        repetition=option.repetition,
         runs=option.runs,
         without=without,
         order=order,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from harness.model.timeline import Event, Moment, Scalar, Span, SpanKind, Window
 from harness.model.verdict import Control, Outcome
 from harness.sandbox.base import require
 
+PHASE = "fault.phase"  # the event that says which share of the watchers' cycle was waited before a fault
 # How often (wall seconds) a fault is looked at while it has to be in force, and how often a wait looks up.
 RECEIPT_INTERVAL = 1.0
 TICK = 0.1
@@ -74,6 +76,7 @@ class Run:
         folder: Path,
         control: Control,
         seed: int,
+        repetition: int = 0,
         without: Collection[str] = (),
         order: Sequence[str] = (),
     ) -> None:
@@ -82,6 +85,8 @@ class Run:
         self.folder = folder
         self._control = control
         self._seed = seed
+        self._repetition = repetition
+        self._phases = random.Random(f"{seed}/{repetition}")  # noqa: S311 - repeatable, not unguessable
         self._without = frozenset(without)
         self._order = tuple(order)
         self._story = _Story()
@@ -136,6 +141,7 @@ class Run:
         require(self._cast.sandbox, *fault.needs)
         if problems := fault.problems(self._cast.sandbox):
             raise UsageError(f"the fault {fault} can't be injected", problems=problems)
+        self._wait_for_phase()
         keeper = FaultKeeper(self._cast, fault, self._unused(str(fault)), self._event)
         self._keepers.append(keeper)
         if self._control is Control.NO_FAULT:
@@ -149,6 +155,15 @@ class Run:
                 yield window
                 told = self._cast.clock.now()
             keeper.look_since(told)
+
+    def _wait_for_phase(self) -> None:
+        """In a series of runs: a share of the watchers' cycle, drawn anew for each fault. Whatever the phase was in
+        which the story came here, after a wait that is uniform over one cycle it is uniform too."""
+        if not self._repetition:
+            return
+        share, cycle = self._phases.random(), self._cast.alerts.cycle()
+        self._cast.clock.sleep(share * cycle)
+        self._event(PHASE, f"{share:.3f} of a cycle", share=share, cycle=cycle)
 
     def mitigate(self, *steps: str) -> Window:
         """Perform the runbook's steps, in this order, as its operators would. Returns the window of the last one."""
@@ -209,6 +224,7 @@ class Run:
             control=self._control,
             time_scale=clock.scale,
             seed=self._seed,
+            repetition=self._repetition,
             runtime=sandbox.runtime,
             began=self._began,
             ended=ended,

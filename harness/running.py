@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from harness.errors import UsageError
 from harness.model.judgement import Judgement
 from harness.model.verdict import Control, Outcome, worst
 from harness.pytest_plugin import RESULTS, Results
+from harness.rejudge import judge_folder
 from harness.settings import Settings
 from harness.store import verdict_json
 
@@ -65,25 +66,39 @@ class _Keep:
         self.results.unusable += self.unusable
 
 
-def run_scenarios(entries: Sequence[Entry], settings: Settings, *, repeat: int = 1, quiet: bool = False) -> Done:
-    """Run `entries` in this process, each `repeat` times, one after the other. Raises KeyboardInterrupt where
-    somebody interrupts it: what was judged until then is in its run folders."""
-    judged: list[tuple[Judgement, Path]] = []
+def run_scenarios(
+    entries: Sequence[Entry],
+    settings: Settings,
+    *,
+    repeat: int = 1,
+    quiet: bool = False,
+    have: Mapping[str, Mapping[int, Path]] | None = None,
+) -> Done:
+    """Run `entries` in this process, each `repeat` times, one after the other. Of several repetitions each has draws of
+    its own; those that a scenario has already, by their number, are judged again in their folders. Raises
+    KeyboardInterrupt where somebody interrupts it: what was judged until then is in its run folders."""
+    have = have or {}
+    judged = [(judge_folder(folder)[0], folder) for known in have.values() for folder in known.values()]
+    expected = len(judged)
     unusable: list[str] = []
     broken: list[str] = []
-    nodes = list(dict.fromkeys(entry.node for entry in entries))
-    for _ in range(repeat):
+    for number in range(1, repeat + 1):
+        wanted = [entry for entry in entries if number not in have.get(entry.name, {})]
+        nodes = list(dict.fromkeys(entry.node for entry in wanted))
+        if not nodes:
+            continue
         keep = _Keep()
         with redirect_stdout(sys.stderr) if quiet else nullcontext():
-            status = pytest.main([*_arguments(settings), *nodes], plugins=[keep])
+            status = pytest.main([*_arguments(settings, number if repeat > 1 else 0), *nodes], plugins=[keep])
         if keep.interrupted:
             raise KeyboardInterrupt
+        expected += len(nodes)
         judged += keep.results.judged
         unusable += keep.results.unusable
-        broken += keep.results.broken or _amiss(entries, keep.results, status)
+        broken += keep.results.broken or _amiss(wanted, keep.results, status)
     return Done(
         judged=tuple(judged),
-        expected=len(nodes) * repeat,
+        expected=expected,
         unusable=tuple(dict.fromkeys(unusable)),
         broken=tuple(text for text in dict.fromkeys(broken) if text not in unusable),
     )
@@ -101,7 +116,7 @@ def _amiss(entries: Sequence[Entry], results: Results, status: int) -> list[str]
     return left_out
 
 
-def _arguments(settings: Settings) -> list[str]:
+def _arguments(settings: Settings, repetition: int) -> list[str]:
     return [
         *("-p", "no:locust"),  # its import patches sockets
         *("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"),  # this is `harness`, at work
@@ -112,6 +127,7 @@ def _arguments(settings: Settings) -> list[str]:
         f"--time-scale={settings.time_scale}",
         *([] if settings.control is Control.ABLATION else [f"--control={settings.control.value}"]),
         f"--seed={settings.seed}",
+        f"--repetition={repetition}",
         f"--runs={settings.runs}",
         f"--compose={settings.compose}",
         f"--order={','.join(settings.order)}",

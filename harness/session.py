@@ -254,6 +254,7 @@ def open_run(settings: Settings, scenario: Scenario, progress: Progress, named: 
             folder=folder,
             control=settings.control,
             seed=settings.seed,
+            repetition=settings.repetition,
             without=settings.without,
             order=settings.order,
         )

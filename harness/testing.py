@@ -373,6 +373,9 @@ class FakeAlerts:
     def summary(self) -> str:
         return ", ".join(f"{name} {state}" for name, state in self.states.items()) or "all quiet"
 
+    def cycle(self) -> float:
+        return max(self.evidence.scrape_interval, self.evidence.evaluation_interval)
+
     def collect(self, began: float, ended: float) -> AlertEvidence:
         return self.evidence
 

@@ -50,6 +50,11 @@ class Detection:
         whole = {prefix: self._time(self.stages[-1])} if self._complete else {}
         return {**whole, **stages}
 
+    @staticmethod
+    def chain() -> tuple[str, ...]:
+        """The names of all stages, in their order."""
+        return tuple(_SAID)
+
     @property
     def _complete(self) -> bool:
         return bool(self.stages) and self.stages[-1].name in (FIRING, DELIVERED)

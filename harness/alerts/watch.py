@@ -153,6 +153,12 @@ class AlertWatch:
             }
         return ", ".join(sorted(states)) or "no alert"
 
+    def cycle(self) -> float:
+        """Wall seconds in which scrapes and evaluations go round: the longer of the two; 0 where Prometheus has not
+        said."""
+        with self._knowing:
+            return max(self._intervals.scrape, self._intervals.evaluation) if self._intervals else 0.0
+
     def transitions(self) -> Sequence[Transition]:
         """Every change of state that our looks have found so far, oldest first."""
         with self._knowing:

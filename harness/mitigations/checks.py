@@ -64,7 +64,7 @@ def _judged(step: StepRecord) -> tuple[Outcome, str]:
         return Outcome.UNKNOWN, "nothing was run or nothing was observed"
     if refused := [command for command in step.commands if command.refused]:
         return Outcome.UNKNOWN, f"`{refused[0].text.splitlines()[0]}` could not be run here: {refused[0].refused}"
-    effects = _final(step)
+    effects = final_effects(step)
     if missed := [effect for effect in effects if effect.held is False]:
         return Outcome.FAIL, f"no effect: {missed[0].claim}; {_seen(missed[0])}{_also(step)}"
     if unseen := [effect for effect in effects if effect.held is None]:
@@ -84,16 +84,20 @@ def _judged(step: StepRecord) -> tuple[Outcome, str]:
 def _useless_before(record: Record, step: StepRecord) -> str:
     """The mitigating step, performed before `step`, that missed its effect, where all effects of `step` held already
     and could be read; empty where there is none."""
-    if not step.effects or any(effect.held is not None or effect.after in {None, "absent"} for effect in _final(step)):
+    if not step.effects or any(
+        effect.held is not None or effect.after in {None, "absent"} for effect in final_effects(step)
+    ):
         return ""
     earlier = record.steps[: record.steps.index(step)]
     missed = [
-        one.name for one in earlier if one.purpose == "mitigate" and any(effect.held is False for effect in _final(one))
+        one.name
+        for one in earlier
+        if one.purpose == "mitigate" and any(effect.held is False for effect in final_effects(one))
     ]
     return missed[0] if missed else ""
 
 
-def _final(step: StepRecord) -> list[EffectRecord]:
+def final_effects(step: StepRecord) -> list[EffectRecord]:
     """The last observation of each effect: that after the correction, where there was one. Two effects that are worded
     alike don't stand in for each other."""
     corrected = {effect.claim for effect in step.effects if effect.variant == "corrected"}

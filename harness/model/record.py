@@ -21,11 +21,13 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """What is tried: `hypothesis` is the test's docstring, `source` its file relative to the project's root."""
+    """What is tried: `hypothesis` is the test's docstring, `source` its file relative to the project's root.
+    `fingerprint` tells one version of that file from another."""
 
     name: str
     hypothesis: str
     source: str = ""
+    fingerprint: str = ""
 
 
 # -- faults ------------------------------------------------------------------------------------------------------
@@ -322,10 +324,11 @@ class MachineEvidence:
 class Record:
     """Everything that happened in one run of one scenario.
 
-    `checks` are the claims to judge, in their JSON form; `harness.judge` reads them. `samples` are kept in a file of
-    their own beside `record.json` and come back with `store.load`; the requests of `benchmarks` stand in it. The two
-    censuses say what was set and held before the story and after it, `machine` how busy the machine was, `impact` what
-    the incident cost by the system's own log (None: nobody looked). `error` is our own failure, if we broke.
+    `repetition` numbers the runs of a series whose phases were drawn, from 1; 0 is a run by itself. `checks` are the
+    claims to judge, in their JSON form; `harness.judge` reads them. `samples` are kept in a file of their own beside
+    `record.json` and come back with `store.load`; the requests of `benchmarks` stand in it. The two censuses say what
+    was set and held before the story and after it, `machine` how busy the machine was, `impact` what the incident cost
+    by the system's own log (None: nobody looked). `error` is our own failure, if we broke.
     """
 
     format: int = FORMAT
@@ -334,6 +337,7 @@ class Record:
     control: Control
     time_scale: float
     seed: int
+    repetition: int = 0
     runtime: str
     began: float
     ended: float

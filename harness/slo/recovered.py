@@ -71,6 +71,15 @@ class RecoveredWithin:
             return None
         return _time(record, judged, said=f"from {self.of} until users were well again")
 
+    def longer_than(self, record: Record) -> float | None:
+        """For how long (runbook seconds) from `of` users who were hit had not recovered for certain; None where they
+        had recovered, were never hit, or nobody can tell."""
+        judged = self._judged(record)
+        if isinstance(judged, str) or judged.recovery.hit is None or judged.recovery.latest is not None:
+            return None
+        earliest = judged.recovery.earliest
+        return self._after(record, judged, judged.until if earliest is None else earliest)
+
     def red_under(self, record: Record) -> frozenset[Control]:
         """Without a fault there is nothing to recover from. Without the mitigations only the fault's end brings
         recovery, so one that must come before that end can't."""
