@@ -19,6 +19,11 @@ CONNECTIONS = Level(
 )
 BREAKER = Level("OpenAI's breaker", 'circuit_breaker_state{upstream="openai"}')  # 1 open, 2 half-open
 FORCED = Level("the order to hold OpenAI's breaker open", 'circuit_breaker_forced{upstream="openai"}')
+ORDERS = Level(
+    "emergency orders in force", "sum(rate_limit_emergency) + sum(endpoint_shed) + sum(circuit_breaker_forced)"
+)
+WRITTEN = Level("answers of OpenAI a second", 'sum(rate(llm_requests_total{upstream="openai",outcome="ok"}[1m]))')
+LOG = Logs("generation")
 AB = Benchmark(
     "generation", 8002, "/api/generation/health", requests=1000, at_once=10, p99=seconds(2), rate=50, mean=seconds(2)
 )
@@ -33,7 +38,7 @@ RECOVERY = (
             CPU.below(percent(70)),
             MEMORY.below(percent(80)),
             CONNECTIONS.below(percent(80)),
-            Logs("generation").without(" ERROR: "),
+            LOG.without(" ERROR: "),
             Logs("project").without(" ERROR: "),
         ),
     ),
@@ -59,35 +64,38 @@ def test_recovery_checks(run: Run) -> None:
 
 
 def test_a_failing_try_opens_the_breaker_again(run: Run) -> None:
-    """While OpenAI takes connections and says nothing, each half-open try opens the breaker again, and so does one that
-    operators give back too early. Their own test says that OpenAI is down and leaves it open; once OpenAI is back a
-    try closes it."""
+    """While OpenAI takes connections and says nothing, each half-open try opens the breaker again, and the runbook's
+    own test says that OpenAI is down and leaves it open. Its `disable-all`, which stands before that test, gives the
+    breaker back while OpenAI is down: it opens by itself. Once OpenAI is back a try closes it."""
     with run.load(USUAL):
         run.mitigate("fallback-model")
         with run.fault(UpstreamOutage("openai", how="timeout")):
-            run.observe("until it opens", minutes(6))
-            tried = run.observe("half-open tries", minutes(10))
-            run.mitigate("openai-circuit-breaker")
+            run.observe("until it opens", minutes(5))
+            tried = run.observe("half-open tries", minutes(8))
+            run.mitigate("shed-endpoints", "openai-circuit-breaker")
             run.look("openai-still-down")
             held = run.observe("held open", minutes(2))
-            run.restore("openai-circuit-breaker-off")
-            early = run.observe("given back too early", minutes(10))
-        run.observe("until a try succeeds", minutes(6))
-        after = run.observe("OpenAI is back", minutes(5.5))
+            run.restore("shed-endpoints")
+            early = run.observe("given back too early", minutes(13))
+        back = run.observe("tried once more", minutes(6))
+        after = run.observe("OpenAI writes again", minutes(5.5))
     run.verify(
         BREAKER.at_least(1).during(tried, held),
-        BREAKER.goes(1, 2, 1, during=tried),
+        BREAKER.goes(2, 1, during=tried),
+        FORCED.below(1).during(tried, early),
         FORCED.at_least(1).during(held),
-        FORCED.below(1).during(tried, early, after),
-        BREAKER.goes(1, 2, 1, during=early),
-        BREAKER.below(1).during(after),
-        RECOVERED.during(tried, held, after),
+        BREAKER.goes(0, 1, 2, 1, during=early),
+        WRITTEN.below(1).during(tried, held),
+        LOG.shows("circuit breaker openai: closed", during=back),
+        # A worker that nobody asks tries nothing, and still says that its breaker is open.
+        WRITTEN.at_least(20).during(after),
+        RECOVERED.during(tried, after),
     )
 
 
 def test_back_to_normal(run: Run) -> None:
-    """What was ordered against an outage is taken back in the runbook's order: limits, shed endpoints, then the breaker
-    once OpenAI answers the runbook's own test. Users get what they got before, and no order is left in force."""
+    """What was ordered against an outage is taken back step by step, the breaker once OpenAI answers the runbook's own
+    test. Users get what they got before, and no order and no setting is left in force."""
     with run.load(USUAL):
         calm = run.observe("calm", minutes(5.5))
         with run.fault(UpstreamOutage("openai")) as outage:
@@ -95,15 +103,17 @@ def test_back_to_normal(run: Run) -> None:
             run.mitigate("rate-limit-emergency", "shed-endpoints", "openai-circuit-breaker", "rag-limits")
             run.look("openai-still-down")
             down = run.observe("still down", minutes(2))
-        run.restore("rate-limit-emergency", "shed-endpoints", "openai-circuit-breaker", "rag-limits")
+        # Not in the runbook's order: its `disable-all`, second here to last, would give the breaker back untested.
+        back = run.restore("rate-limit-emergency", "openai-circuit-breaker")
+        run.restore("shed-endpoints", "rag-limits")
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
         after = run.observe("back to normal", minutes(5.5))
     run.verify(
         SPIKE.fires(within=minutes(8), of=outage.start),
-        FORCED.at_least(1).during(down),
+        ORDERS.at_least(4).during(down),
         BREAKER.at_least(1).during(down),
-        FORCED.below(1).during(calm, after),
+        ORDERS.below(1).during(calm, after),
         BREAKER.below(1).during(calm, after),
         RECOVERED.during(calm, after),
-        SPIKE.resolves(within=minutes(10), of=outage.end),
+        SPIKE.resolves(within=minutes(8), of=back.end),
     )

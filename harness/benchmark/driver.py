@@ -50,7 +50,7 @@ class BenchmarkDriver:
         if not isinstance(sandbox, CanSpawn):
             raise HarnessError(f"this sandbox ({sandbox.runtime}) can't run a benchmark")
         address = sandbox.address(benchmark.service, benchmark.port)
-        folder = _new_folder(self.folder / "benchmark", window)
+        folder = _new_folder(self.folder.absolute() / "benchmark", window)
         file, name = folder / "requests.json", f"benchmark-{folder.name}"
         most = benchmark.at_most.total_seconds()
         sandbox.spawn(
@@ -82,7 +82,7 @@ def _argv(benchmark: Benchmark, address: Address, file: Path) -> Sequence[str]:
         *("-n", str(benchmark.requests), "-c", str(benchmark.at_once)),
         f"--at-most={benchmark.at_most.total_seconds():g}",
         f"--allow={address.host}",
-        f"--record={file.absolute()}",
+        f"--record={file}",
         f"http://{host}:{address.port}{benchmark.path}",
     ]
 

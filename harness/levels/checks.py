@@ -131,7 +131,8 @@ def _thin(evidence: LevelEvidence, span: Span) -> str:
     """Why these values don't cover the window; empty where they do."""
     if not evidence.series:
         return "there is no such series"
-    wanted = max(1, int(((span.ended or span.began) - span.began) / evidence.step)) if evidence.step > 0 else 0
+    lasted = (span.ended or span.began) - evidence.began
+    wanted = max(1, int(lasted / evidence.step)) if evidence.step > 0 else 0
     few = min(len(series.points) for series in evidence.series)
     if not wanted or few < LEAST_SHARE * wanted:
         return f"only {few} of {wanted} values are there"

@@ -37,15 +37,25 @@ class LevelReader:
         if not wanted:
             return ()
         with Prometheus(self.url) as prometheus:
-            return tuple(self._one(prometheus, expr, spans[window]) for expr, window in wanted if window in spans)
+            try:
+                scrape = prometheus.intervals().scrape
+            except EvidenceMissing as gone:
+                said = str(gone.args[0])
+                return tuple(LevelEvidence(expr=expr, window=window, problem=said) for expr, window in wanted)
+            return tuple(
+                self._one(prometheus, expr, spans[window], scrape) for expr, window in wanted if window in spans
+            )
 
-    def _one(self, prometheus: Prometheus, expr: str, span: Span) -> LevelEvidence:
-        if span.ended is None:
-            return LevelEvidence(expr=expr, window=span.name, step=0.0, problem="the window never ended")
-        step = max(STEP, (span.ended - span.began) / MOST)
+    def _one(self, prometheus: Prometheus, expr: str, span: Span, scrape: float) -> LevelEvidence:
+        # Until the first scrape within it, a window shows what was before it.
+        began, ended = span.began + scrape, span.ended
+        if ended is None or ended <= began:
+            said = "the window never ended" if ended is None else "the window is shorter than the time between scrapes"
+            return LevelEvidence(expr=expr, window=span.name, problem=said)
+        step = max(STEP, (ended - began) / MOST)
         try:
             scaled = promql.scale_durations(expr, self.scale)
-            series = prometheus.values(scaled, span.began, span.ended, step)
+            series = prometheus.values(scaled, began, ended, step)
         except (EvidenceMissing, ValueError) as problem:
-            return LevelEvidence(expr=expr, window=span.name, step=step, problem=str(problem.args[0]))
-        return LevelEvidence(expr=expr, window=span.name, step=step, series=series)
+            return LevelEvidence(expr=expr, window=span.name, began=began, step=step, problem=str(problem.args[0]))
+        return LevelEvidence(expr=expr, window=span.name, began=began, step=step, series=series)

@@ -258,12 +258,13 @@ class AlertEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelEvidence:
-    """What Prometheus told of the expression `expr`, as its author wrote it, every `step` wall seconds of a window.
-    `problem` says why it could not be asked."""
+    """What Prometheus told of the expression `expr`, as its author wrote it, every `step` wall seconds from `began` to
+    the end of a window. `problem` says why it could not be asked."""
 
     expr: str
     window: str
-    step: float
+    began: float = 0.0
+    step: float = 0.0
     series: tuple[Series, ...] = ()
     problem: str = ""
 
