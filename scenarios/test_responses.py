@@ -15,7 +15,7 @@ RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
 # Those who search, one in seventeen, are turned away as well.
 SCRIPTS = Slo.recovery(error_503=percent(1), mean=seconds(2)).on("POST /api/generation/scripts")
 USUAL = Arrivals.constant(per_second=60)
-SLOW = UpstreamOutage("openai", how="slow", delay=timedelta(seconds=0.25))
+SLOW = UpstreamOutage("openai", how="slow", delay=timedelta(seconds=0.3))
 BATCHES = HeavyRequests(
     "generation",
     8002,
