@@ -26,8 +26,8 @@ BATCHES = HeavyRequests(
 
 
 def test_batches_are_shed(run: Run) -> None:
-    """When batches take the places that users need at a slow OpenAI, the queue fills and people are told; shedding what is not
-    essential empties the queue while the batches still come."""
+    """When batches take the places that users need at a slow OpenAI, the queue fills and people are told; shedding
+    what is not essential empties it while the batches still come."""
     with run.load(USUAL):
         with run.fault(SLOW):
             run.observe("slow, and enough places", minutes(2))
@@ -36,9 +36,11 @@ def test_batches_are_shed(run: Run) -> None:
                 response = run.mitigate("shed-endpoints")
                 run.observe("without batches", minutes(8))
             run.restore("shed-endpoints")
+        after = run.observe("OpenAI is quick again", minutes(5.5))
     run.verify(
         QUEUE.fires(within=minutes(8), of=batches.start),
         QUEUE.resolves(within=minutes(6), of=response.end),
+        RECOVERED.during(after),
     )
 
 
