@@ -290,18 +290,20 @@ def repeats_of(
 def mutate(
     rules: Annotated[list[Path] | None, typer.Argument(help="Files of rules; the topology's own if left out.")] = None,
     alert: Annotated[str, typer.Option(help="This alert alone.")] = "",
+    tests: Annotated[list[Path] | None, typer.Option(help="A file of rule tests, as promtool has them.")] = None,
     compose: ComposeOption = COMPOSE,
     runs: RunsOption = RUNS,
-    live: Annotated[bool, typer.Option("--live", help="Run what replaying does not kill, each in a sandbox.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Run what nothing kills, each in a sandbox.")] = False,
     most: Annotated[int, typer.Option(min=1, max=1000, help="With --live: this many runs at most.")] = 10,
     form: Annotated[str, typer.Option("--format", help="md, html or json.")] = "md",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the alert rules wrongly in every way, and say which the claims of recorded runs would have noticed."""
+    """Write the alert rules wrongly in every way, and say which the rule tests and recorded runs would have noticed."""
     from harness.mutate import Asked, write
 
-    asked = Asked(files=tuple(rules or ()), alert=alert, compose=compose, runs=runs, live=most if live else 0)
+    files, by = tuple(rules or ()), tuple(tests or ())
+    asked = Asked(files=files, alert=alert, tests=by, compose=compose, runs=runs, live=most if live else 0)
     _write(write(asked, "json" if as_json else form, _say), output)
 
 

@@ -48,6 +48,12 @@ def longest_scrape(text: str, *, source: str) -> timedelta:
     return timedelta(milliseconds=max(lengths))
 
 
+def job_names(text: str, *, source: str) -> tuple[str, ...]:
+    """The jobs in Prometheus' configuration `text`, in its order. Raises UsageError where it is not YAML."""
+    jobs = items(entries(YamlText(text, source).root).get("scrape_configs"))
+    return tuple(name for job in jobs if (name := scalar(entries(job).get("job_name"))))
+
+
 class _ConfigFile:
     """One configuration file on its way from one time scale to another."""
 

@@ -1,4 +1,4 @@
-"""Mutation: which changes to the alert rules the scenarios would have noticed."""
+"""Mutation: which changes to the alert rules the scenarios, and the rule tests, would have noticed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-# killed: a claim that held fails with the changed rule. survived: nothing noticed. equivalent: proven to be the same
-# rule. undecided: what was recorded does not tell what the changed rule would have done.
+# killed: a claim, or a rule test, that held fails with the changed rule. survived: nothing noticed. equivalent: proven
+# to be the same rule. undecided: what was recorded does not tell what the changed rule would have done.
 Fate = Literal["killed", "survived", "equivalent", "undecided"]
+# By what a score counts: by all there is, by the recorded runs alone, by the rule tests alone.
+By = Literal["fate", "replayed", "tested"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +27,22 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The rule test that noticed: its file and its name, and what it had expected (of an alert, at an instant)."""
+
+    file: str
+    test: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, {self.test or 'a test without a name'} ({self.expected})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
     """One mutant and what became of it. `before` and `after` are the changed part of the rule; `tell` what would have
-    to happen for it to be noticed; `why` says why it is undecided, or survived."""
+    to happen for it to be noticed; `why` says why it is undecided, survived or equivalent. `replayed` and `tested` are
+    what the recorded runs and the rule tests say by themselves; None where there were none."""
 
     name: str
     file: str
@@ -37,7 +52,20 @@ class Tried:
     after: str
     tell: str
     fate: Fate
+    replayed: Fate | None = None
+    tested: Fate | None = None
     kill: Kill | None = None
+    failed: Failed | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleTests:
+    """A file of rule tests: how many are in it, and whether it could be used: with the deployed rules it passes."""
+
+    file: str
+    count: int
+    usable: bool
     why: str = ""
 
 
@@ -71,33 +99,40 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutation:
-    """All mutants and all replays; `seconds` is how long it took by the clock on the wall."""
+    """All mutants, all replays and all files of rule tests; `seconds` is how long it took by the clock on the wall."""
 
     tried: tuple[Tried, ...]
     replayed: tuple[Replayed, ...]
     seconds: float
+    tests: tuple[RuleTests, ...] = ()
 
-    def whole(self) -> Score:
+    def whole(self, by: By = "fate") -> Score:
         """The score of all rules."""
-        return _score("all", self.tried)
+        return _score("all", self.tried, by)
 
-    def by_file(self) -> tuple[Score, ...]:
+    def by_file(self, by: By = "fate") -> tuple[Score, ...]:
         """The score of each rule file."""
-        return self._by(lambda one: one.file)
+        return self._by(lambda one: one.file, by)
 
-    def by_alert(self) -> tuple[Score, ...]:
+    def by_alert(self, by: By = "fate") -> tuple[Score, ...]:
         """The score of each alert."""
-        return self._by(lambda one: one.alert)
+        return self._by(lambda one: one.alert, by)
 
     def with_fate(self, fate: Fate) -> tuple[Tried, ...]:
         """The mutants that met `fate`, in order."""
         return tuple(one for one in self.tried if one.fate == fate)
 
-    def _by(self, key: Callable[[Tried], str]) -> tuple[Score, ...]:
+    def _by(self, key: Callable[[Tried], str], by: By) -> tuple[Score, ...]:
         names = dict.fromkeys(map(key, self.tried))
-        return tuple(_score(name, [one for one in self.tried if key(one) == name]) for name in names)
+        return tuple(_score(name, [one for one in self.tried if key(one) == name], by) for name in names)
 
 
-def _score(name: str, tried: Sequence[Tried]) -> Score:
-    count = {fate: sum(one.fate == fate for one in tried) for fate in ("killed", "survived", "equivalent", "undecided")}
-    return Score(name=name, **count)
+def _score(name: str, tried: Sequence[Tried], by: By) -> Score:
+    met = [one.fate if by == "fate" else one.replayed if by == "replayed" else one.tested for one in tried]
+    return Score(
+        name=name,
+        killed=met.count("killed"),
+        survived=met.count("survived"),
+        equivalent=met.count("equivalent"),
+        undecided=met.count("undecided"),
+    )

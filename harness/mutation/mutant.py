@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from harness.alerts.rules import WrittenRule
-from harness.mutation import expression
+from harness.mutation import expression, proof
 from harness.mutation.expression import say_time
 
 
@@ -22,12 +22,11 @@ class Mutant:
     tell: str
 
     @property
-    def equivalent(self) -> bool:
-        """Whether the two are proven to be the same rule: they have the same normal form."""
+    def equivalent(self) -> str:
+        """Why the two are the same rule; empty where that is not proven."""
         if self.changed is None or _settings(self.changed) != _settings(self.rule):
-            return False
-        one, other = expression.read(self.rule.expr), expression.read(self.changed.expr)
-        return expression.normal(one) == expression.normal(other)
+            return ""
+        return proof.same(expression.read(self.rule.expr), expression.read(self.changed.expr))
 
     @property
     def before(self) -> str:

@@ -50,8 +50,13 @@ def mutants(rule: WrittenRule, jobs: Sequence[str] = ()) -> tuple[Mutant, ...]:
     return tuple(_numbered(found))
 
 
+def every(rules: Iterable[WrittenRule], jobs: Sequence[str] = ()) -> tuple[Mutant, ...]:
+    """Every mutant of each of `rules`; no two have the same name, though rules may."""
+    return tuple(_numbered(mutant for rule in rules for mutant in mutants(rule, jobs)))
+
+
 def _numbered(found: Iterable[Mutant]) -> Iterator[Mutant]:
-    """The same kind of change in several places of one expression is counted, from left to right."""
+    """The same kind of change in several places is counted, from left to right."""
     kinds = list(found)
     often, seen = Counter(one.name for one in kinds), Counter[str]()
     for one in kinds:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from harness.alerts.rules import WrittenRule
+from harness.alerts.rules import WrittenRule, read_rules
 from harness.errors import UsageError
 
 
@@ -40,18 +40,24 @@ def shadow(project: Path, file: Path, text: str) -> Iterator[Path]:
 def rewritten(text: str, rule: WrittenRule, changed: WrittenRule | None) -> str:
     """The rules file `text` with `rule` changed, or without it. Comments are lost: nobody reads this file."""
     root = yaml.safe_load(text)
+    place = read_rules(text, rule.source).index(rule)  # its name may be that of others
     for group in root["groups"]:
         rules = group.get("rules") or []
-        if group["name"] == rule.group:
-            group["rules"] = [new for old in rules if (new := _rewritten(old, rule, changed)) is not None]
+        here, place = place, place - len(rules)
+        if 0 <= here < len(rules):
+            rules[here : here + 1] = [] if changed is None else [_rewritten(rules[here], changed)]
     return yaml.safe_dump(root, allow_unicode=True)
 
 
-def _rewritten(old: dict[str, Any], rule: WrittenRule, changed: WrittenRule | None) -> dict[str, Any] | None:
-    if old.get("alert") != rule.name:
-        return old
-    if changed is None:
-        return None
+def only(text: str, alerts: Container[str]) -> str:
+    """The rules file `text` without the alerts that are not among `alerts`."""
+    root = yaml.safe_load(text)
+    for group in root["groups"]:
+        group["rules"] = [one for one in group.get("rules") or [] if "alert" not in one or one["alert"] in alerts]
+    return yaml.safe_dump(root, allow_unicode=True)
+
+
+def _rewritten(old: dict[str, Any], changed: WrittenRule) -> dict[str, Any]:
     new = {**old, "expr": changed.expr, "labels": dict(changed.labels)}
     for key, length in (("for", changed.hold), ("keep_firing_for", changed.keep)):
         new.pop(key, None)

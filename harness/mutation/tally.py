@@ -1,4 +1,4 @@
-"""Tally: what all recorded runs together say of each mutant."""
+"""Tally: what all recorded runs together, and the rule tests, say of each mutant."""
 
 from __future__ import annotations
 
@@ -12,30 +12,44 @@ from harness.alerts.rules import WrittenRule
 from harness.model.mutation import Fate, Kill, Mutation, Replayed, Tried
 from harness.model.record import Record
 from harness.mutation.mutant import Mutant
-from harness.mutation.operators import mutants
 from harness.mutation.replay import Replay, Result
+from harness.mutation.trial import Trials
 
 # Runs that are followed at the same time: promtool is one process for each, and a mutant that one run kills need not
 # be tried on those that come after.
 TOGETHER = 2
+# What became of a mutant is the first of these that either the records or the rule tests say: what one of them can't
+# tell, the other has looked at in vain.
+_FIRST: tuple[Fate, ...] = ("killed", "equivalent", "survived")
 
 
 @dataclass(slots=True)
 class Tally:
-    """Every mutant of `rules` (those named `alert`, if given), and what became of it so far."""
+    """Some mutants, and what became of each so far: by `trials` under the rule tests, by `kills` on the records."""
 
-    rules: Sequence[WrittenRule]
     mutants: tuple[Mutant, ...]
+    records: Sequence[Record] = ()
+    trials: Trials = field(default_factory=Trials)
     kills: dict[str, Kill] = field(default_factory=dict)
     tried: dict[str, list[Result]] = field(default_factory=dict)
     replayed: list[Replayed] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
+    same: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.same = {one.name: why for one in self.mutants if (why := one.equivalent)}
 
     def left(self, alert: str) -> list[Mutant]:
-        """The mutants of `alert` that nothing has killed yet and that are not the rule itself."""
+        """The mutants of `alert` that no recorded run has killed yet and that are not the rule itself."""
         return [
-            one for one in self.mutants if one.rule.name == alert and one.name not in self.kills and not one.equivalent
+            one
+            for one in self.mutants
+            if one.rule.name == alert and one.name not in self.kills and one.name not in self.same
         ]
+
+    def survivors(self) -> list[Mutant]:
+        """Those that nothing has killed yet and that are not the rule itself."""
+        gone = self.kills.keys() | self.trials.failed.keys() | self.same.keys()
+        return [one for one in self.mutants if one.name not in gone]
 
     def take(self, result: Result) -> None:
         self.tried.setdefault(result.mutant.name, []).append(result)
@@ -48,10 +62,20 @@ class Tally:
             tried=tuple(self._tried(one, lived.get(one.name, "")) for one in self.mutants),
             replayed=tuple(self.replayed),
             seconds=time.monotonic() - began,
+            tests=tuple(self.trials.tests),
         )
 
     def _tried(self, mutant: Mutant, lived: str) -> Tried:
-        fate, why = self._fate(mutant)
+        same = self.same.get(mutant.name, "")
+        replayed, why_replayed = self._replayed(mutant)
+        tested, why_tested = self.trials.fate(mutant)
+        if lived and replayed == "undecided":
+            replayed = "survived"
+        if same and "killed" not in (replayed, tested):
+            replayed, tested = replayed and "equivalent", tested and "equivalent"
+        found = {replayed, tested}
+        fate: Fate = next((one for one in _FIRST if one in found), "undecided")
+        whys = [] if fate == "killed" else [same] if same else [lived or why_replayed, why_tested]
         return Tried(
             name=mutant.name,
             file=mutant.rule.source,
@@ -60,16 +84,20 @@ class Tally:
             before=mutant.before,
             after=mutant.after,
             tell=mutant.tell,
-            fate="survived" if lived and fate == "undecided" else fate,
+            fate=fate,
+            replayed=replayed,
+            tested=tested,
             kill=self.kills.get(mutant.name),
-            why=lived or why,
+            failed=self.trials.failed.get(mutant.name),
+            why="; ".join(filter(None, whys)),
         )
 
-    def _fate(self, mutant: Mutant) -> tuple[Fate, str]:
+    def _replayed(self, mutant: Mutant) -> tuple[Fate | None, str]:
+        """What the records by themselves make of it, and why it lived; None without records."""
         if mutant.name in self.kills:
             return "killed", ""
-        if mutant.equivalent:
-            return "equivalent", "the parser reads the same rule"
+        if not self.records:
+            return None, ""
         results = self.tried.get(mutant.name, [])
         if not results:
             speaks = [one for one in self.replayed if one.alert == mutant.rule.name]
@@ -86,19 +114,18 @@ class Tally:
 
 def tally(
     rules: Sequence[WrittenRule],
+    mutants: Sequence[Mutant],
     records: Iterable[Record],
     promtool: str,
     *,
-    alert: str = "",
+    trials: Trials | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Tally:
-    """Try every mutant of `rules` (those of `alert` alone, if given) on `records`, the shortest first. Raises
-    ValueError for an expression that can't be taken apart."""
+    """Try every one of `mutants` on `records`, the shortest first; `rules` are all that are deployed, and `trials` what
+    the rule tests have said before."""
     runs = sorted(records, key=lambda record: record.ended - record.began)
-    jobs = sorted({one.labels["job"] for record in runs for one in record.alerts.up if "job" in one.labels})
-    deployed = [rule for rule in rules if rule.kind == "alert" and alert in ("", rule.name)]
-    found = Tally(rules, tuple(mutant for rule in deployed for mutant in mutants(rule, jobs)), records=runs)
-    meant = {rule.name for rule in deployed}
+    found = Tally(tuple(mutants), runs, trials or Trials())
+    meant = dict.fromkeys(one.rule.name for one in mutants)
     with ThreadPoolExecutor(TOGETHER) as pool:
         for number in range(0, len(runs), TOGETHER):
             together = runs[number : number + TOGETHER]

@@ -110,6 +110,7 @@ class Topology:
     procedures: tuple[tuple[Path, Path], ...] = ()
     operations: Operations = field(default_factory=Operations)
     impact: RequestLogs | None = None
+    rule_tests: tuple[Path, ...] = ()
 
     @property
     def active(self) -> tuple[Service, ...]:
@@ -248,7 +249,7 @@ def _cycle(services: Mapping[str, Service]) -> list[str]:
 
 # -- x-gameday ---------------------------------------------------------------------------------------------------
 
-_BESIDE_ROLES = {"time", "users", "runbook", "steps", "procedures", "operations", "impact"}
+_BESIDE_ROLES = {"time", "users", "runbook", "steps", "procedures", "operations", "impact", "rule_tests"}
 
 
 def _read_gameday(raw: object, services: Mapping[str, Service], outer: Reading) -> dict[str, Any]:
@@ -272,6 +273,7 @@ def _read_gameday(raw: object, services: Mapping[str, Service], outer: Reading) 
         "procedures": tuple(_procedures(raw.get("procedures"), reading.under("procedures"))),
         "operations": _read_operations(raw.get("operations"), services, reading.under("operations")),
         "impact": _read_impact(raw.get("impact"), services, reading.under("impact")),
+        "rule_tests": _files(raw.get("rule_tests"), reading.under("rule_tests")),
     }
 
 
@@ -300,6 +302,12 @@ def _file(raw: object, reading: Reading) -> Path | None:
     return path
 
 
+def _files(raw: object, reading: Reading) -> tuple[Path, ...]:
+    """One file, or a list of them."""
+    listed = raw if isinstance(raw, list) else [raw] if raw else []
+    return tuple(path for item in listed if (path := _file(item, reading)))
+
+
 def _procedures(raw: object, reading: Reading) -> Iterator[tuple[Path, Path]]:
     for item in raw if isinstance(raw, list) else [] if raw is None else [raw]:
         if not isinstance(item, dict) or set(item) != {"runbook", "steps"}:
@@ -317,11 +325,9 @@ def _read_time(raw: object, outer: Reading) -> TimeFiles:
     if not isinstance(raw, dict) or set(raw) - {"prometheus", "rules", "alertmanager"}:
         reading.report("must be a mapping of prometheus, rules, alertmanager to files")
         return TimeFiles()
-    rules = raw.get("rules") or []
-    found = [_file(item, reading.under("rules")) for item in (rules if isinstance(rules, list) else [rules])]
     return TimeFiles(
         prometheus=_file(raw.get("prometheus"), reading.under("prometheus")),
-        rules=tuple(path for path in found if path),
+        rules=_files(raw.get("rules"), reading.under("rules")),
         alertmanager=_file(raw.get("alertmanager"), reading.under("alertmanager")),
     )
 
