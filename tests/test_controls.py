@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ from harness import Alert, Control, Outcome, Slo, UsageError, minutes, store
 from harness import controls as subject
 from harness.catalogue import Entry, scenarios
 from harness.controls import check_form, latest, matrix_of, of_folders, of_runs, run_each, write
+from harness.counterfactual.every import counterfactuals
 from harness.judge import judge
 from harness.model.check import Check
 from harness.model.controls import Claim, ControlMatrix, ScenarioControls
@@ -129,7 +131,7 @@ def test_a_claim_that_stays_green_where_it_must_not_is_vacuous() -> None:
 
 def test_a_claim_that_passes_without_evidence_is_vacuous(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever else turned it: no evidence must never be a pass."""
-    everything = {one.name: one for one in subject.counterfactuals({})}
+    everything = {one.name: one for one in counterfactuals({})}
     blind = replace(everything["no evidence"], of=lambda record: record)
     monkeypatch.setattr(subject, "counterfactuals", lambda _: iter([*everything.values(), blind]))
     one = claim(scenario(KEPT, NO_FAULT, NO_MITIGATION), "fires")
@@ -190,7 +192,7 @@ def test_only_what_can_be_left_out_is_run() -> None:
     bare = claiming(*CHECKS[4:6], faults=(), steps=(), windows=KEPT.windows[:2])
     assert subject.applicable(bare) == ()
     looks = tuple(replace(one, purpose="look") for one in KEPT.steps)
-    assert subject.applicable(replace(KEPT, steps=looks)) == (Control.NO_FAULT,)  # type: ignore[arg-type]  # a literal
+    assert subject.applicable(replace(KEPT, steps=looks)) == (Control.NO_FAULT,)
 
 
 # -- folders -------------------------------------------------------------------------------------------------------
@@ -202,7 +204,7 @@ def save(record: Record, runs: Path, number: int) -> Path:
     folder.mkdir(parents=True)
     text = "\n".join([SAMPLES_HEADER, SAMPLES_COLUMNS, *map(sample_line, record.samples), ""])
     (folder / "samples.csv").write_text(text)
-    digest = subject.store.hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(text.encode()).hexdigest()
     loads = tuple(replace(load, samples_file="samples.csv", sha256=digest) for load in record.loads)
     store.save_record(replace(record, run_id=folder.name, loads=loads), folder)
     return folder
