@@ -219,11 +219,16 @@ def test_the_latest_run_that_proves_something_is_taken(tmp_path: Path) -> None:
     save(replace(KEPT, error="it broke"), tmp_path, 3)
     save(replace(KEPT, scenario=replace(KEPT.scenario, fingerprint="before")), tmp_path, 4)
     save(replace(NO_FAULT, time_scale=1.0), tmp_path, 5)
-    (tmp_path / "whole" / "20260101-000006").mkdir()
+    for number in (6, 7):
+        save(replace(NO_MITIGATION, error="it broke"), tmp_path, number)
+    (tmp_path / "whole" / "20260101-000008").mkdir()
     (tmp_path / "whole" / "latest").symlink_to("20260101-000004")
     found = latest(tmp_path / "whole", "now", 60.0)
-    assert {control: one.record.run_id for control, one in found.items()} == {Control.NONE: "20260101-000002"}
-    assert set(latest(tmp_path / "whole", "now")) == {Control.NONE, Control.NO_FAULT}
+    assert {control: one.record.run_id[-1] for control, one in found.items()} == {
+        Control.NONE: "2",
+        Control.NO_MITIGATION: "7",
+    }
+    assert Control.NO_FAULT in latest(tmp_path / "whole", "now")
     assert of_runs(tmp_path, {"whole": "now", "other": "x"}).absent == ("other",)
 
 

@@ -33,6 +33,7 @@ def later(by: float) -> Record:
 
 
 SILENT = replace(KEPT, alerts=replace(KEPT.alerts, states=(), notifications=()))
+UNTOLD = replace(KEPT, alerts=replace(KEPT.alerts, notifications=()))
 UNMENDED = replace(KEPT, samples=under(Control.NO_MITIGATION).samples)
 
 
@@ -52,6 +53,8 @@ def spread(found: Series, name: str) -> Spread:
         (KEPT, "detection/firing", 180.0, True),
         (SILENT, "detection", 1200.0, False),  # until people began to mend it
         (SILENT, "detection/pending", 1200.0, False),
+        (UNTOLD, "detection/firing", 180.0, True),
+        (UNTOLD, "detection", 1200.0, False),  # it fired, and nobody was told
         (SILENT, "detection/user impact", 30.0, True),
         (KEPT, "mitigation", 0.5, True),  # actions are not scaled
         (KEPT, "recovery", 0.0, True),

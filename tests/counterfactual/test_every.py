@@ -11,7 +11,7 @@ from harness.counterfactual.every import counterfactuals
 from harness.judge import judge
 from harness.model.record import AlertEvidence, Record
 from harness.model.verdict import Outcome
-from tests.counterfactual.whole import KEPT, OTHER, WHOLE
+from tests.counterfactual.whole import AFTER, KEPT, LOG, OTHER, WHOLE, claiming
 
 HEARD = {"Other": [{"severity": "warning", "job": "generation-service"}]}
 ALL = {one.name: one for one in counterfactuals(HEARD)}
@@ -116,3 +116,13 @@ def test_what_a_fault_does_is_taken_from_before_anybody_responded() -> None:
     kept = ALL["users served as in the fault"].of(replace(KEPT, samples=others))
     assert kept is not None
     assert all(one.ok for one in kept.samples if one.name == "other")
+
+
+def test_a_line_stands_for_the_text_that_it_holds() -> None:
+    """A claim that one text is lacking is not turned by a line of another: of a text that no line holds nothing is moved,
+    and only a made-up line turns its claim."""
+    log = replace(KEPT.logs[0], texts=("out of memory", *KEPT.logs[0].texts))
+    record = replace(claiming(LOG.lacks("out of memory", during=AFTER)), logs=(log,))
+    (claim,) = (verdict.claim for verdict in judge(record).verdicts if "out of memory" in verdict.claim)
+    assert judged(ALL["lines of other times"], record)[claim] is Outcome.PASS
+    assert judged(ALL["such a line in every window"], record)[claim] is FAIL
