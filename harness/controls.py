@@ -250,9 +250,7 @@ def _concluded(verdict: Verdict, cells: tuple[Cell, ...], *, whole: bool) -> Cla
     doubt = [cell.control for cell in cells if cell.outcome is Outcome.UNKNOWN and cell.grade != "taken away"]
     if doubt:
         said = f"nothing refutes it: at worst it is UNKNOWN ({', '.join(doubt)})"
-        return replace(
-            claim, vacuous=said, remedy="let the run last for longer than the claim allows, or claim less time"
-        )
+        return replace(claim, vacuous=said, remedy="tighten its limit, or let the run go on for longer than it allows")
     return replace(claim, vacuous="nothing turns it red", remedy="tighten its limit, or drop it")
 
 

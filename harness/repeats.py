@@ -211,8 +211,9 @@ def _detected(record: Record) -> Iterator[tuple[str, Measured]]:
         prefix = "detection" if len(found) == 1 else f"detection by {detection.alert}"
         times, until = detection.times(prefix), _watched(record, faults[detection.fault])
         names = [prefix, *(f"{prefix}/{stage}" for stage in detection.chain())]
+        told = names[-1] in times  # an alert that fires and reaches nobody has told nobody
         for at, name in enumerate(names):
-            if name in times:
+            if name in times and (told or name != prefix):
                 yield name, _reached(times[name])
             elif any(later in times for later in names[at + 1 :]) and at:
                 yield name, Measured("", None)  # what came after it was seen: only nobody saw when this was

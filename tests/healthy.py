@@ -35,8 +35,7 @@ def main() -> int:
     if count < 2:
         parser.error("one run is no series: give 2 or more")
     done = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "run", SCENARIO]
-        + ["--repeat", str(count), "--missing", "--runs", str(RUNS)],
+        [sys.executable, "-m", "harness.cli", "run", SCENARIO, f"--repeat={count}", "--missing", f"--runs={RUNS}"],
         cwd=ROOT,
         check=False,
     )
@@ -60,15 +59,15 @@ def section(found: Series) -> str:
     lines = [
         TITLE,
         "",
-        f"`make healthy` runs the healthy stack under load (`{SCENARIO}`, time scale {found.time_scale:g}) again and "
-        "again. A FAIL there is\na false alarm; what is neither PASS nor FAIL is a run that said nothing.",
+        f"`make healthy` runs the healthy stack under load (`{SCENARIO}`, time scale {found.time_scale:g}) again and",
+        "again. A FAIL there is a false alarm; what is neither PASS nor FAIL is a run that said nothing.",
         "",
         f"| runs | {' | '.join(Outcome)} |",
         f"|{'---|' * (len(counts) + 1)}",
         f"| {len(found.runs)} | {' | '.join(counts)} |",
         "",
-        f"False alarms, of the runs that said something: {say_bound(found.failed)}. No PASS, of all: "
-        f"{say_bound(found.red)}.\nIn brackets the 95 % interval of Clopper and Pearson.",
+        f"False alarms, of the runs that said something: {say_bound(found.failed)}. No PASS, of all:",
+        f"{say_bound(found.red)}. In brackets the 95 % interval of Clopper and Pearson.",
     ]
     odd = [
         f"- {', '.join(f'{number} {outcome}' for outcome, number in one.outcomes.items())}: {escaped(one.claim)}"

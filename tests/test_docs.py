@@ -99,6 +99,20 @@ COMMANDS: Mapping[str, Here | Elsewhere] = {
     ".venv/bin/gameday run llm_outage --control no-mitigation": Elsewhere(
         f"{CONTROLS}::test_without_the_mitigation_users_stay_hit", "the same run without the command line around it"
     ),
+    ".venv/bin/gameday run llm_outage --control each --missing": Elsewhere(
+        "tests.test_controls::test_what_was_interrupted_goes_on", "three whole runs; the same on prepared ones"
+    ),
+    ".venv/bin/gameday controls runs/llm_outage/latest": Here(3, "What turns each claim red"),
+    ".venv/bin/gameday run llm_outage --repeat 10": Elsewhere(
+        "tests.test_running::test_repetitions_that_are_there_are_not_run_again", "ten whole runs; the same on fakes"
+    ),
+    ".venv/bin/gameday repeats runs/llm_outage/latest": Here(0, "Repeated runs"),
+    "make controls": Elsewhere(
+        "tests.test_controls::test_no_claim_of_the_page_is_vacuous", "an hour; its page is held"
+    ),
+    "make healthy": Elsewhere(
+        "tests.test_healthy::test_the_page_publishes_a_count_that_adds_up", "half an hour; its page is held"
+    ),
     ".venv/bin/gameday up": BY_HAND,
     ".venv/bin/gameday status": BY_HAND,
     ".venv/bin/gameday down": BY_HAND,

@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "logs": NOUNS | {"sandbox.base"},
     "sight": NOUNS | {"alerts"},
     "mutation": NOUNS | {"alerts", "judge"},
+    "counterfactual": NOUNS,
     "impact": NOUNS | {"sandbox.base"},
     "slo": NOUNS,
     "runbook": NOUNS | {"sandbox.base"},

@@ -13,9 +13,9 @@ from harness import Alert, Arrivals, Control, Logs, UsageError, Window, minutes,
 from harness.errors import SandboxError
 from harness.judge import REORDERED, encode_check
 from harness.model.judgement import Judgement
-from harness.model.record import Record, Scenario
+from harness.model.record import AlertEvidence, Record, Scenario
 from harness.model.verdict import Outcome
-from harness.run import NotProven, Run
+from harness.run import PHASE, NotProven, Run
 from harness.testing import (
     FakeAlerts,
     FakeCensus,
@@ -44,10 +44,12 @@ class Stage:
         outcome: Outcome = Outcome.PASS,
         without: Collection[str] = (),
         order: Sequence[str] = (),
+        repetition: int = 0,
+        cycle: float = 0.0,
     ) -> None:
         self.clock = FakeClock(scale)
         self.sandbox = FakeSandbox({"app-database": "database", "app-cache": "cache"})
-        self.alerts = FakeAlerts()
+        self.alerts = FakeAlerts(AlertEvidence(scrape_interval=cycle, evaluation_interval=cycle / 2))
         self.journal = FakeJournal()
         self.loads = ScriptedLoad(self.clock)
         self.operator = FakeOperator({"failover": lambda: None, "drain": lambda: None, "failover-off": lambda: None})
@@ -64,7 +66,16 @@ class Stage:
             census=self.census,
             conclude=self.conclude,
         )
-        self.run = Run(cast, scenario=SCENARIO, folder=Path("1"), control=control, seed=1, without=without, order=order)
+        self.run = Run(
+            cast,
+            scenario=SCENARIO,
+            folder=Path("1"),
+            control=control,
+            seed=1,
+            repetition=repetition,
+            without=without,
+            order=order,
+        )
 
     def conclude(self, record: Record) -> Judgement:
         self.records.append(record)
@@ -417,3 +428,44 @@ def test_a_story_that_broke_is_not_counted(stage: Stage) -> None:
     """Where we broke off there is no use in a second census."""
     stage.run.conclude(checks=[], error="it broke")
     assert stage.records[-1].census_after is None
+
+
+def phases(repetition: int, control: Control = Control.NONE) -> list[tuple[float, float]]:
+    """Of each of two faults of a run: the share of the cycle of 0.4 s that was drawn, and how long was waited."""
+    stage = Stage(repetition=repetition, cycle=0.4, control=control)
+    waited = []
+    with stage.sandbox:
+        for upstream in ("database", "cache"):
+            before = stage.clock.now()
+            with stage.run.fault(FakeFault(upstream)):
+                pass
+            waited.append((before, upstream))
+        found = [event for event in stage.record.events if event.kind == PHASE]
+    if repetition:
+        assert stage.record.repetition == repetition
+        assert [event.details["cycle"] for event in found] == [0.4, 0.4]
+    return [
+        (float(event.details["share"] or 0), event.at - before)
+        for event, (before, _) in zip(found, waited, strict=False)
+    ]
+
+
+def test_each_fault_of_a_series_has_a_phase_of_its_own() -> None:
+    """It is a share of the watchers' longer cycle, waited before the fault and written down; the same repetition has
+    the same draws, another has others, and a control has those of the run that it controls."""
+    one, two = phases(1), phases(2)
+    assert [waited for _, waited in one] == pytest.approx([share * 0.4 for share, _ in one])
+    assert len({share for share, _ in (*one, *two)}) == 4
+    assert phases(1) == one
+    assert phases(1, Control.NO_FAULT) == one
+
+
+def test_the_phases_of_a_long_series_are_spread_evenly() -> None:
+    """Of a hundred repetitions each quarter of the cycle has its part."""
+    shares = [phases(number)[0][0] for number in range(1, 101)]
+    assert all(15 <= sum(low <= share < low + 0.25 for share in shares) <= 35 for low in (0, 0.25, 0.5, 0.75))
+
+
+def test_a_run_by_itself_waits_for_no_phase() -> None:
+    """Nothing is drawn, and the story takes no longer than it says."""
+    assert phases(0) == []

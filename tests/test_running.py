@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from harness import Control, Outcome, UsageError, judge, session
+from harness import Control, Outcome, UsageError, judge, running, session
 from harness.catalogue import find, scenarios
 from harness.errors import SandboxError
+from harness.model.judgement import Judgement
 from harness.model.record import Record, Scenario
 from harness.run import Run
 from harness.running import Done, run_scenarios
@@ -123,6 +124,31 @@ def test_a_sandbox_that_ends_badly_spoils_the_pass(play: Play, ending: list[Exce
     done = play(PASSING.format(name="it"))
     assert done.exit_code == 5
     assert done.broken
+
+
+def test_repetitions_that_are_there_are_not_run_again(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a series those that are recorded are judged again in their folders; the others are run, by their number."""
+    ran: list[int] = []
+    arguments = running._arguments
+
+    def asked(settings: Settings, number: int) -> list[str]:
+        ran.append(number)
+        return arguments(settings, number)
+
+    monkeypatch.setattr(running, "_arguments", asked)
+    monkeypatch.setattr(
+        running, "judge_folder", lambda folder: (Judgement(scenario="it", outcome=Outcome.FAIL, verdicts=()), "")
+    )
+    assert play(PASSING.format(name="it")).exit_code == 0
+    assert ran.pop() == 0  # a run by itself is no repetition
+    found = scenarios(tmp_path / "scenarios", tmp_path / "runs")
+    settings = Settings(compose=Path("x.yml"), runs=tmp_path / "runs")
+    done = run_scenarios(found, settings, repeat=3, quiet=True, have={"it": {2: Path("there")}})
+    assert ran == [1, 3]
+    assert [judgement.outcome for judgement, _ in done.judged] == [Outcome.FAIL, Outcome.PASS, Outcome.PASS]
+    assert (done.expected, done.exit_code) == (3, 1)
 
 
 def test_one_scenario_judged_twice_does_not_stand_in_for_another(play: Play) -> None:

@@ -99,5 +99,5 @@ def say_median(spread: Spread) -> str:
     said = say_duration(round(spread.median, 3))
     if spread.lower is None:
         return said
-    upper = "no upper bound" if spread.upper is None else f"to {say_duration(round(spread.upper, 3))}"
-    return f"{said} ({say_duration(round(spread.lower, 3))} {upper})"
+    upper = ", no upper bound" if spread.upper is None else f" to {say_duration(round(spread.upper, 3))}"
+    return f"{said} ({say_duration(round(spread.lower, 3))}{upper})"

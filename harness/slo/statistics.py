@@ -16,12 +16,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 CONFIDENCE = 0.95
 BATCHES = 20
 LEAST_FOR_MEAN = 5 * BATCHES  # five to a batch: fewer, and a batch's mean is as skewed as its samples
 
+# The same few bounds are asked for again and again, and each takes hundreds of evaluations of a fraction.
+_REMEMBERED = 4096
 _TINY = 1e-300
 _STEPS = 100_000
 
@@ -81,6 +84,7 @@ def _root(rises: Callable[[float], float], low: float, high: float) -> float:
             high = middle
 
 
+@lru_cache(_REMEMBERED)
 def lower_bound(hits: int, count: int, confidence: float = CONFIDENCE) -> float:
     """The one-sided Clopper-Pearson lower bound of a share of which `hits` of `count` were seen; 0 for no samples."""
     _check_counts(hits, count)
@@ -89,6 +93,7 @@ def lower_bound(hits: int, count: int, confidence: float = CONFIDENCE) -> float:
     return _root(lambda p: incomplete_beta(p, hits, count - hits + 1) - (1 - confidence), 0.0, 1.0)
 
 
+@lru_cache(_REMEMBERED)
 def upper_bound(hits: int, count: int, confidence: float = CONFIDENCE) -> float:
     """The one-sided Clopper-Pearson upper bound of a share of which `hits` of `count` were seen; 1 for no samples."""
     _check_counts(hits, count)
@@ -121,6 +126,7 @@ def needed_for(limit: float, hits: int = 0, confidence: float = CONFIDENCE) -> i
     return high
 
 
+@lru_cache(_REMEMBERED)
 def student_quantile(probability: float, freedom: int) -> float:
     """The quantile of Student's t distribution with `freedom` degrees of freedom, for a probability of 0.5 or more."""
     if not 0.5 <= probability < 1 or freedom < 1:

@@ -340,3 +340,11 @@ def test_nobody_there_at_all_is_no_error() -> None:
         assert watch.state("A", {}) == "unknown"
         evidence = watch.collect(1000.0, 1001.0)
     assert (evidence.read, evidence.notifications_read, evidence.rules) == (False, False, None)
+
+
+def test_the_cycle_is_the_longer_of_two_intervals(watched: Watched) -> None:
+    """It is what Prometheus' configuration says; before it has said so nobody knows it."""
+    assert watched.watch.cycle() == 0.0
+    watched.look(1000)
+    evidence = watched.evidence(1001)
+    assert watched.watch.cycle() == max(evidence.scrape_interval, evidence.evaluation_interval) > 0
