@@ -1,4 +1,4 @@
-"""Our ab and the real one say the same of the same server. Run as a program it prints the table of docs/measurements.md.
+"""Our ab and the real one say the same of the same server. As a program it prints the table of docs/measurements.md.
 
 python -m tests.benchmark.test_agreement
 """
@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 REAL = shutil.which("ab")
 OURS = (sys.executable, "-m", "harness.benchmark.ab")
-REQUESTS, AT_ONCE = 1000, 10
+REQUESTS, AT_ONCE, TRIES = 1000, 10, 3
 # Both are right to a millisecond or so on a machine of their own. Beside strangers an answer may be later by what one
 # turn of the scheduler takes; the slow answers are 60 ms, so 99 % can't be the quick ones.
 APART = 0.35  # of the larger figure
@@ -70,20 +70,25 @@ def figures(program: Sequence[str], url: str) -> dict[str, float]:
     return {name: float(match[1]) for name, match in found.items() if match}
 
 
-def far_apart(ours: float, theirs: float) -> bool:
-    return abs(ours - theirs) > APART * max(ours, theirs)
+def disagree(ours: Mapping[str, float], theirs: Mapping[str, float]) -> list[str]:
+    """What two reports of the same server don't agree on."""
+    found = [
+        name for name in ("rate", "mean ms") if abs(ours[name] - theirs[name]) > APART * max(ours[name], theirs[name])
+    ]
+    slow = abs(ours["99 % ms"] - theirs["99 % ms"]) > APART_MS or min(ours["99 % ms"], theirs["99 % ms"]) < 60
+    return [f"{name}: {ours[name]:g} and {theirs[name]:g}" for name in [*found, *(["99 % ms"] if slow else [])]]
 
 
 def test_they_agree_on_times() -> None:
-    """Of answers that take 5 to 24 ms and one in fifty 60, both report the same 99 %, mean and rate: to a third, and
-    25 ms where it is one slow answer."""
+    """Of answers that take 5 to 24 ms and one in fifty 60, both report the same rate and mean to a third, and the same
+    99 % to 25 ms; of three tries, since strangers come and go between the one and the other."""
     with server() as port:
         url = f"http://127.0.0.1:{port}/slow"
-        ours, theirs = figures(OURS, url), figures((str(REAL),), url)
-    assert not far_apart(ours["rate"], theirs["rate"]), (ours, theirs)
-    assert not far_apart(ours["mean ms"], theirs["mean ms"]), (ours, theirs)
-    assert abs(ours["99 % ms"] - theirs["99 % ms"]) <= APART_MS, (ours, theirs)
-    assert min(ours["99 % ms"], theirs["99 % ms"]) >= 60
+        for _ in range(TRIES):
+            apart = disagree(figures(OURS, url), figures((str(REAL),), url))
+            if not apart:
+                return
+    pytest.fail("; ".join(apart))
 
 
 @pytest.mark.parametrize("path", ["/", "/some-503", "/503", "/lengths"])
