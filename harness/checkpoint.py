@@ -82,7 +82,7 @@ class BegunWithin:
             return self._verdict(Outcome.UNKNOWN, f"{self.window if span is None else self.of} never came")
         after = (span.began - of) * record.time_scale
         if after < 0:
-            return self._verdict(Outcome.UNKNOWN, f"it was begun {say_duration(-after)} before that")
+            return self._verdict(Outcome.UNKNOWN, f"begun {say_duration(-after)} before that")
         late = after > self.within
         said = f"begun {say_duration(after)} after it" + (": nobody looked in time" if late else "")
         return self._verdict(Outcome.UNKNOWN if late else Outcome.PASS, said)

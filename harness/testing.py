@@ -523,7 +523,9 @@ class FakeBenchmarks:
 
     def _reply(self, sent: float) -> Reply:
         ended = sent + self.seconds
-        return Reply(sent=sent, connected=sent, first=ended, ended=ended, status=self.wrong, received=100, length=20)
+        return Reply(
+            sent=sent, connected=sent, first=ended, ended=ended, status=self.wrong, received=100, length=20, error=""
+        )
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,20 @@ from typing import Any, get_args
 import pytest
 import typer
 
-from harness import Control, Logs, Outcome, UsageError, Window, cli, minutes, store
+from harness import (
+    Benchmark,
+    Checkpoint,
+    Control,
+    Level,
+    Logs,
+    Outcome,
+    Slo,
+    UsageError,
+    Window,
+    cli,
+    minutes,
+    store,
+)
 from harness.census.unchanged import Unchanged
 from harness.faults.gone import FaultGone
 from harness.faults.in_force import FaultInForce
@@ -238,7 +251,7 @@ def test_what_must_turn_red_is_as_documented() -> None:
     alert, objective, fault = llm_outage.ALERT, llm_outage.RECOVERED, Window(outage.FAULT)
     record = outage.record()
     better, calm = Window("on the fallback"), Window("calm")
-    checks: Mapping[str, list[Any]] = {
+    checks: Mapping[str, Sequence[Any]] = {
         "ALERT.fires": [alert.fires(within=minutes(1), of=fault.start)],
         "ALERT.delivered": [alert.delivered()],
         "ALERT.resolves": [alert.resolves(within=minutes(1), of=fault.end)],
@@ -249,6 +262,16 @@ def test_what_must_turn_red_is_as_documented() -> None:
         "LOGS.lacks": [Logs("web").lacks("x", during=calm)],
         "OBJECTIVE.during": [objective.during(calm), objective.during(better)],
         "OBJECTIVE.within": [objective.within(minutes(1), of=fault.start, by=fault.end)],
+    }
+    level, begun = Level("the CPU", "cpu"), Checkpoint("c", minutes(1), minutes(1), (objective,))
+    ours = Benchmark("a", 80, "/", requests=100, at_once=1, p99=minutes(1), rate=50, mean=minutes(1))
+    checks = {
+        **checks,
+        "SMOKE.during": [Slo.smoke("GET /").during(calm)],
+        "LIMIT.during": [level.below(1).during(calm, better)],
+        "LEVEL.goes": [level.goes(0, 1, during=better)],
+        "BENCHMARK.during": [ours.during(better)],
+        "run.check": begun.claims(calm, fault.end)[:1],
     }
     controls = {each.value for each in Control}
     documented = {

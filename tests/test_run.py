@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import Alert, Arrivals, Control, Logs, UsageError, Window, minutes, seconds
+from harness import Alert, Arrivals, Benchmark, Checkpoint, Control, Level, Logs, UsageError, Window, minutes, seconds
 from harness.errors import SandboxError
 from harness.judge import REORDERED, encode_check
 from harness.model.judgement import Judgement
@@ -469,3 +470,54 @@ def test_the_phases_of_a_long_series_are_spread_evenly() -> None:
 def test_a_run_by_itself_waits_for_no_phase() -> None:
     """Nothing is drawn, and the story takes no longer than it says."""
     assert phases(0) == []
+
+
+def test_a_checkpoint_looks_measures_and_watches_in_one_window() -> None:
+    """Its steps and its benchmark come first and then it watches; what it claims is of its window, and the benchmark is
+    in the record with every request. A control that leaves out mitigations leaves none of it out."""
+    stage = Stage(scale=60, control=Control.NO_MITIGATION)
+    measure = Benchmark("app", 80, "/", requests=100, at_once=10, p99=seconds(1), rate=50, mean=seconds(1))
+    early = Checkpoint("early", minutes(5), minutes(3), (measure,), look=("drain",))
+    late = Checkpoint("late", minutes(30), minutes(3), (Logs("app").without("x"),))
+    well = stage.run.observe("well", minutes(1))
+    claims = stage.run.check(early, late, of=well.end)
+    assert [claim.kind for claim in claims] == ["checkpoint.begun", "benchmark.met", "checkpoint.begun", "log.lacks"]
+    record = stage.record
+    window, step = record.window("early"), record.window("drain")
+    assert window is not None
+    assert step is not None
+    assert window.began <= step.began
+    assert (window.ended or 0) - window.began == pytest.approx(3 + 0.1)
+    assert stage.operator.performed == ["drain"]
+    (ran,) = record.benchmarks
+    assert (ran.window, ran.target, len(ran.replies)) == ("early", "app:80/", 100)
+    assert [claim.judge(record).outcome for claim in claims[:3]] == [Outcome.PASS] * 3
+    kinds = [event.kind for event in record.events]
+    assert kinds.index("benchmark.began") < kinds.index("benchmark.ended")
+
+
+def test_a_run_that_has_lost_its_meaning_measures_nothing_more() -> None:
+    """Once nothing can be proven any more a benchmark is not run: its claim is UNKNOWN."""
+    stage = Stage()
+    measure = Benchmark("app", 80, "/", requests=100, at_once=10, p99=seconds(1), rate=50, mean=seconds(1))
+    well = stage.run.observe("well", seconds(1))
+    stage.alerts.trouble = "Prometheus is gone"
+    claims = stage.run.check(Checkpoint("early", minutes(5), minutes(1), (measure,)), of=well.end)
+    assert stage.record.benchmarks == ()
+    assert claims[1].judge(stage.record).outcome is Outcome.UNKNOWN
+
+
+def test_levels_are_asked_for_what_was_claimed() -> None:
+    """The claims are made by then, and the windows are there: that is what Prometheus is asked about."""
+    asked: list[tuple[list[str], list[str]]] = []
+    stage = Stage()
+
+    def levels(checks: Any, windows: Any) -> tuple[()]:
+        asked.append(([check["kind"] for check in checks], [span.name for span in windows]))
+        return ()
+
+    cast = replace(fake_cast(clock=stage.clock, conclude=stage.conclude), levels=levels)
+    run = Run(cast, scenario=SCENARIO, folder=Path("1"), control=Control.NONE, seed=1)
+    calm = run.observe("calm", seconds(1))
+    run.verify(Level("the CPU", "cpu").below(1).during(calm))
+    assert asked == [(["level.kept"], ["calm"])]

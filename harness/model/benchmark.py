@@ -21,7 +21,7 @@ class Reply:
     status: int
     received: int
     length: int
-    error: str = ""
+    error: str
 
     @property
     def seconds(self) -> float:

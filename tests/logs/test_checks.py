@@ -226,3 +226,10 @@ def test_a_flood_is_not_taken_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collecting, "MOST_LINES", 2)
     (found,) = collect(Logging(web="2026-11-23T15:50:00Z pool exhausted\n" * 3), [encode_check(LACKS)], 0.0)
     assert (len(found.lines), found.problem[:7]) == (2, "3 lines")
+
+
+def test_a_checkpoint_can_say_it_beforehand() -> None:
+    """What a log must not show can be said before the window is there, and is the same claim."""
+    assert WEB.without(TEXT).during(CALM) == LACKS
+    with pytest.raises(UsageError, match="no text"):
+        WEB.without(" ")

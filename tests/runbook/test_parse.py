@@ -208,3 +208,22 @@ def test_the_projects_own_runbook_is_read_whole() -> None:
     assert all(book.find(command.id) == (command,) for command in book.commands)
     text = RUNBOOK.read_text(encoding="utf-8").splitlines()
     assert all(text[command.line - 1].strip() == command.text.splitlines()[0].strip() for command in book.commands)
+
+
+def test_inline_code_can_be_named() -> None:
+    """Each piece of inline code has an id of its own under its heading, in tables as well; none is a command line by
+    itself, nor in the outline."""
+    book = parsed("# T\n## Checks\nSay `a`, or\n`b c`.\n\n| x | y |\n|---|---|\n| `d e` | z |\n\n## `Other`\n`f`\n")
+    assert [(one.id, one.text, one.line) for one in book.quoted] == [
+        ("checks/code.1", "a", 3),
+        ("checks/code.2", "b c", 4),
+        ("checks/code.3", "d e", 8),
+        ("other/code.1", "f", 11),
+    ]
+    assert book.commands == ()
+    assert "d e" not in book.outline()
+    assert [one.text for one in book.find("checks/code.3")] == ["d e"]
+    with pytest.raises(UsageError, match=r"no command line has the id checks/code\.4"):
+        book.find("checks/code.4")
+    with pytest.raises(UsageError, match="no command line"):
+        book.find("checks/0")

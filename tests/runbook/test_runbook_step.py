@@ -14,7 +14,7 @@ from harness.errors import EvidenceMissing, SandboxError
 from harness.mitigations.operator import RunbookOperator
 from harness.mitigations.runbook_step import RunbookStep
 from harness.model.record import CommandRecord, StepRecord
-from harness.runbook.effect import CommandAnswer, CommandOutput, Effect, PromQuery, Source
+from harness.runbook.effect import CommandAnswer, CommandNumber, CommandOutput, Effect, PromQuery, Source
 from harness.runbook.parse import Command
 from harness.runbook.steps import Purpose, Step, Steps
 from harness.testing import FakeClock
@@ -242,6 +242,24 @@ def test_what_a_step_prints_can_be_its_effect(printed: str, result: bool) -> Non
     looks = Effect(source=CommandOutput(), becomes=r"matches is \d+", within=timedelta(0))
     record, _ = perform(step("a", "b", effects=[looks]), {}, {"a": says(printed), "b": says("")})
     assert held(record) == [("as-written", result)]
+
+
+@pytest.mark.parametrize(
+    ("printed", "result", "after"),
+    [
+        ("rate: 61.5 /s", True, "61.5"),
+        ("rate: 50.0 /s", False, "50.0"),
+        ("rate: 10 /s\nrate: 70 /s", True, "70"),  # the last one counts
+        ("rate: nan /s", False, "absent"),
+        ("", False, "absent"),
+    ],
+)
+def test_a_number_that_a_step_prints_can_be_its_effect(printed: str, result: bool, after: str) -> None:
+    """The group of a pattern is compared as any reading is; a number that was not printed is no effect."""
+    fast = Effect(source=CommandNumber(r"^rate: ([\d.]+)"), becomes="> 50", within=timedelta(0))
+    record, _ = perform(step("a", effects=[fast], purpose="look"), {}, {"a": says(printed)})
+    assert held(record) == [("as-written", result)]
+    assert record.effects[0].after == after
 
 
 def test_trouble_of_our_own_is_a_problem_and_no_finding() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
+from harness.runbook.tools.ab import Ab
 from harness.runbook.tools.answer import Answer
 from harness.runbook.tools.curl import Curl, KnownOptions, known_options, parse_help
 from harness.runbook.tools.plain import (
@@ -499,3 +500,64 @@ def test_all_else_is_not_there() -> None:
     answer = Refuse().answer(["kubectl", "get", "pods"])
     assert answer.refused.startswith("kubectl: not possible here")
     assert answer.status == 127
+
+
+AB = Ab(binary=Path("/real/ab"), addresses=PLACES)
+OURS = Ab(binary=None, addresses=PLACES)
+
+
+def test_ab_is_led_to_the_sandbox() -> None:
+    """The URL says where the server is, the Host header what the runbook calls it; the rest is as written."""
+    become = AB.answer(["-n", "1000", "-c10", "http://localhost:8002/health?x=1"]).become
+    assert become[:5] == ("/real/ab", "-n", "1000", "-c", "10")
+    assert become[5:] == ("-H", "Host: localhost:8002", "http://127.0.0.1:41002/health?x=1")
+    named = AB.answer(["-H", "host: shop", "http://127.0.0.1:8002"]).become
+    assert named == ("/real/ab", "-H", "host: shop", "http://127.0.0.1:41002/")
+
+
+def test_our_ab_stands_in_where_there_is_none() -> None:
+    """It keeps the URL, which it prints, is told where the server is, and the record says who asked."""
+    answer = OURS.answer(["-qn", "100", "http://localhost:8002/health"])
+    assert (
+        answer.become[-5:]
+        == (*("-q", "-n", "100", "--address=127.0.0.1:41002", "--allow=127.0.0.1", "http://localhost:8002/health"),)[
+            -5:
+        ]
+    )
+    assert "an equivalent of ours" in answer.note
+    assert "ours knows no -k" in OURS.answer(["-k", "http://localhost:8002/"]).refused
+
+
+@pytest.mark.parametrize("tool", [AB, OURS], ids=["real", "ours"])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["http://example.com/"], "example.com:80 is no address"),
+        (["http://localhost:8003/"], "localhost:8003 is no address"),
+        (["http://localhost:8002@evil.example/"], "evil.example:80 is no address"),
+        (["https://localhost:8002/"], "only http"),
+        (["http://api.example.org:443/"], "no address"),  # it speaks TLS
+        (["http://localhost:99999/"], "is no URL"),
+        (["-n", "10", "http://localhost:8002/", "http://evil/"], "it takes one URL"),
+        (["-n", "10"], "it takes one URL"),
+        ([], "it takes one URL"),
+        (["-X", "evil:80", "http://localhost:8002/"], "past the sandbox"),
+        (["-kXevil:80", "http://localhost:8002/"], "past the sandbox"),
+        (["-B", "10.0.0.1", "http://localhost:8002/"], "past the sandbox"),
+        (["-g", "out", "http://localhost:8002/"], "touch files"),
+        (["-qe/etc/x", "http://localhost:8002/"], "touch files"),
+        (["-p", "/etc/passwd", "http://localhost:8002/"], "touch files"),
+        (["-E", "key", "http://localhost:8002/"], "touch files"),
+        (["--help", "http://localhost:8002/"], "past the sandbox"),
+        (["-n", "1000000", "http://localhost:8002/"], "1 to 50000"),
+        (["-n", "many", "http://localhost:8002/"], "1 to 50000"),
+        (["-c", "0", "http://localhost:8002/"], "1 to 500"),
+        (["-t", "3600", "http://localhost:8002/"], "1 to 60"),
+        (["-n"], "needs a value"),
+    ],
+)
+def test_ab_refuses_all_else(tool: Ab, arguments: list[str], said: str) -> None:
+    """Another host, another way there, files, and more than a check needs are refused, however it is written."""
+    answer = tool.answer(arguments)
+    assert said in answer.refused
+    assert answer.become == ()
