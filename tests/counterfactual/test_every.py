@@ -119,10 +119,13 @@ def test_what_a_fault_does_is_taken_from_before_anybody_responded() -> None:
 
 
 def test_a_line_stands_for_the_text_that_it_holds() -> None:
-    """A claim that one text is lacking is not turned by a line of another: of a text that no line holds nothing is moved,
-    and only a made-up line turns its claim."""
-    log = replace(KEPT.logs[0], texts=("out of memory", *KEPT.logs[0].texts))
-    record = replace(claiming(LOG.lacks("out of memory", during=AFTER)), logs=(log,))
+    """A text that was written at another time has its own line moved; of one that never was nothing is, and only a
+    made-up line turns its claim."""
+    log = replace(KEPT.logs[0], texts=(*KEPT.logs[0].texts, "out of memory"))
+    written = replace(log, lines=(*log.lines, replace(log.lines[0], text="ERROR out of memory")))
+    record = claiming(LOG.lacks("out of memory", during=AFTER))
     (claim,) = (verdict.claim for verdict in judge(record).verdicts if "out of memory" in verdict.claim)
-    assert judged(ALL["lines of other times"], record)[claim] is Outcome.PASS
-    assert judged(ALL["such a line in every window"], record)[claim] is FAIL
+    elsewhere, made_up = ALL["lines of other times"], ALL["such a line in every window"]
+    assert judged(elsewhere, replace(record, logs=(written,)))[claim] is FAIL
+    assert judged(elsewhere, replace(record, logs=(log,)))[claim] is Outcome.PASS
+    assert judged(made_up, replace(record, logs=(log,)))[claim] is FAIL
