@@ -32,6 +32,8 @@ flush it
 look
 never
 ```
+
+Then `measure it`, and `not this`.
 """
 STEPS = """
 steps:
@@ -53,6 +55,10 @@ steps:
     purpose: look
     run: {respond/1.4: look}
     not_here: there is nothing to look at
+  measure:
+    purpose: look
+    run: {respond/code.1: measure it}
+    effects: [{prints: fast}]
 """
 RUNBOOK = parse_runbook(TEXT, source="r.md")
 
@@ -123,8 +129,8 @@ def test_lines_that_no_run_performed_say_so(steps: Steps) -> None:
     """A line without a run, without a step, or only with a control's run, is not-run."""
     control = told(performed("breaker", BREAKER, [effect(True)]), control=Control.ABLATION)
     lines = found(steps, control).lines
-    assert [line.outcome for line in lines] == ["not-run"] * 5
-    assert [line.step for line in lines] == ["breaker", "breaker", "flush", "look", ""]
+    assert [line.outcome for line in lines] == ["not-run"] * 6
+    assert [line.step for line in lines] == ["breaker", "breaker", "flush", "look", "", "measure"]
 
 
 def test_a_refused_line_says_why(steps: Steps) -> None:
@@ -153,6 +159,12 @@ def test_the_patch_applies(steps: Steps, tmp_path: Path) -> None:
     (tmp_path / "r.md").write_text(TEXT)
     subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=both.patch, text=True, check=True)
     assert (tmp_path / "r.md").read_text() == TEXT.replace("enable breaker", "enable --token breaker")
+
+
+def test_inline_code_that_a_step_names_is_a_line(steps: Steps) -> None:
+    """It has a row of its own, in its place; inline code that no step names has none."""
+    lines = found(steps, told(performed("measure", [command("measure it")], [effect(True)]))).lines
+    assert [(line.text, line.outcome) for line in lines][-2:] == [("never", "not-run"), ("measure it", "works")]
 
 
 def test_a_broken_off_run_says_nothing(steps: Steps) -> None:
