@@ -34,6 +34,8 @@ flush it
 look
 never
 ```
+
+Then `measure it`, and `not this`.
 """
 STEPS = """
 steps:
@@ -55,6 +57,10 @@ steps:
     purpose: look
     run: {respond/1.4: look}
     not_here: there is nothing to look at
+  measure:
+    purpose: look
+    run: {respond/code.1: measure it}
+    effects: [{prints: fast}]
 """
 RUNBOOK = parse_runbook(TEXT, source="r.md")
 
@@ -125,8 +131,8 @@ def test_lines_that_no_run_performed_say_so(steps: Steps) -> None:
     """A line without a run, without a step, or only with a control's run, is not-run."""
     control = told(performed("breaker", BREAKER, [effect(True)]), control=Control.ABLATION)
     lines = found(steps, control).lines
-    assert [line.outcome for line in lines] == ["not-run"] * 5
-    assert [line.step for line in lines] == ["breaker", "breaker", "flush", "look", ""]
+    assert [line.outcome for line in lines] == ["not-run"] * 6
+    assert [line.step for line in lines] == ["breaker", "breaker", "flush", "look", "", "measure"]
 
 
 def test_a_refused_line_says_why(steps: Steps) -> None:
@@ -196,6 +202,10 @@ def test_of_recorded_runs_those_with_steps_left_out_are_read_as_well(tmp_path: P
     assert store.control_of(tmp_path / "s" / "torn") is None
     assert [one.control for one in recorded(tmp_path)] == [Control.NONE, Control.ABLATION]
     assert [one.run_id for one in recorded(tmp_path)] == ["19700101-003320", "19700101-001640"]
+def test_inline_code_that_a_step_names_is_a_line(steps: Steps) -> None:
+    """It has a row of its own, in its place; inline code that no step names has none."""
+    lines = found(steps, told(performed("measure", [command("measure it")], [effect(True)]))).lines
+    assert [(line.text, line.outcome) for line in lines][-2:] == [("never", "not-run"), ("measure it", "works")]
 
 
 def test_a_broken_off_run_says_nothing(steps: Steps) -> None:
