@@ -17,8 +17,7 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.journal import Journal
 from harness.sandbox.control import ask
-from harness.sandbox.layout import Layout
-from harness.sandbox.processes import ProcessSandbox
+from harness.sandbox.runtimes import sandbox_in
 from harness.sandbox.state import State, folders, is_dead, read_state, state_root
 from harness.sandbox.strays import Cleared, clear, end_all, homeless
 
@@ -150,7 +149,7 @@ def heal(folder: Path) -> Healing:
             unknown.append(f"{undo} ({type(odd).__name__}: {odd})")
             continue
         try:
-            fault.heal(ProcessSandbox(Layout.load(folder)))
+            fault.heal(sandbox_in(folder))
             journal.kept(promise)
             healed.append(str(fault))
         except Exception as odd:  # as above

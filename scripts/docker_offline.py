@@ -1,4 +1,4 @@
-"""A Docker engine, Compose and the sandbox's images, for a machine that reaches package registries but no image registry.
+"""A Docker engine, Compose and the sandbox's images, for a machine that reaches packages but no image registry.
 
     scripts/docker-offline              all of it, each part only where it is missing
     scripts/docker-offline engine       install the engine with apt (root) and start it
@@ -89,10 +89,11 @@ def engine() -> None:
         run("apt-get", "install", "-qy", "--no-install-recommends", *PACKAGES, DEBIAN_FRONTEND="noninteractive")
     root = folder()
     root.mkdir(parents=True, exist_ok=True)
+    places = {"data-root": "data", "exec-root": "exec", "pidfile": "dockerd.pid"}
+    options = [f"--{option}={root / place}" for option, place in places.items()]
     with (root / "dockerd.log").open("ab") as log:
         process = subprocess.Popen(
-            ["dockerd", "--data-root", root / "data", "--exec-root", root / "exec", "--pidfile", root / "dockerd.pid"]
-            + ["--host", f"unix://{root / 'docker.sock'}"],
+            ["dockerd", *options, f"--host=unix://{root / 'docker.sock'}"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

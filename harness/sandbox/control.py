@@ -25,7 +25,7 @@ from harness.sandbox.strays import clear
 # Wall seconds.
 _BOOT = 20.0  # of a Python process on a machine that is very busy
 QUICK = 10.0  # an answer that needs no work
-_END = 10.0  # the supervisor bounds itself to about half of that
+END = 40.0  # the supervisor bounds itself to less: 5 s, and 25 s for an engine that has containers to remove
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR", "GAMEDAY_STATE_DIR", "XDG_RUNTIME_DIR", "PYTHONPATH")
 
 _HINTS = {
@@ -121,7 +121,7 @@ class Keeper:
 
     def _last_words(self) -> list[str] | None:
         """What the supervisor could not clean up; None if it ended (or hangs) without saying."""
-        for line in _lines(self._lifeline, _END):
+        for line in _lines(self._lifeline, END):
             if "left" in line:
                 return [str(item) for item in line["left"]]
         return None
@@ -195,7 +195,7 @@ def _abandon(process: subprocess.Popen[bytes]) -> None:
     """Our end of the lifeline is closed (or about to be): it ends by itself, unless it hangs."""
     process.send_signal(signal.SIGTERM)
     try:
-        process.wait(timeout=_END)
+        process.wait(timeout=END)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -217,7 +217,7 @@ def call_rollback() -> None:
             [sys.executable, "-m", "harness.rollback"],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
             env=_supervisor_environment(None),
         )

@@ -16,6 +16,7 @@ from harness.model.timeline import Event
 from harness.model.units import seconds
 from harness.sandbox.base import Address, Exit, LimitKind, Limits, Link, Process, ServiceStatus
 from harness.sandbox.control import (
+    END,
     QUICK,
     Keeper,
     PortTakenError,
@@ -375,7 +376,7 @@ def shut_down(name: str) -> None:
         call_rollback()
         return
     state = read_state(folder)
-    left = ask(folder, "shut_down", timeout=QUICK)["left"]
+    left = ask(folder, "shut_down", timeout=END)["left"]
     deadline = time.monotonic() + QUICK
     while state and state.supervisor.alive and time.monotonic() < deadline:
         time.sleep(0.01)

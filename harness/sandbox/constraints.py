@@ -1,0 +1,135 @@
+"""Constraints: what a sandbox's containers may use: ordered of the engine, read back from the kernel."""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+
+from harness.errors import SandboxError, UsageError
+from harness.sandbox.base import LimitKind, Limits
+from harness.sandbox.cgroups import Cgroup
+from harness.sandbox.fleet import Fleet
+from harness.sandbox.limits import own_cores, problems
+
+_UNLIMITED = 0  # of memory, in the engine's HostConfig
+_OWN_FILES = 2**20  # an open-files limit from which on it counts as none
+
+
+class Constraints:
+    """What was ordered of the services of one fleet, and what is in force."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._ordered: dict[str, Limits] = {}
+        self._files_before: dict[str, tuple[int, int]] = {}
+        self._used: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def order(self, service: str, limits: Limits) -> None:
+        """Raises UsageError for what this machine does not have, SandboxError where the engine refuses."""
+        if odd := problems(limits):
+            raise UsageError(f"{service} can't be limited to {'; '.join(odd)}")
+        if limits.open_files is not None and os.geteuid() != 0:
+            raise UsageError(
+                f"{service} can't be limited to {limits.open_files} open files: in a container only root can do that",
+                hint="run gameday as root, or use --runtime processes",
+            )
+        known = self._ordered.get(service, Limits())
+        given = {kind: value for kind in ("cores", "open_files", "memory") if (value := getattr(limits, kind))}
+        self._ordered[service] = replace(known, **given)
+        self._put_on(service, limits)
+
+    def lift(self, service: str, kinds: Iterable[LimitKind]) -> None:
+        ordered = self._ordered.get(service, Limits())
+        for kind in kinds:
+            ordered = replace(ordered, **{kind: None})
+        self._ordered[service] = ordered
+        settings: dict[str, object] = {}
+        if "cores" in kinds:
+            settings["CpusetCpus"] = ",".join(map(str, sorted(own_cores())))
+        if "memory" in kinds:
+            settings |= _memory(self._fleet.facts[service].memory or _UNLIMITED)
+        if settings:
+            with self._fleet.engine() as engine:
+                engine.update(self._fleet.of(service).id, settings)
+        if "open_files" in kinds and (before := self._files_before.pop(service, None)):
+            for process in self._fleet.processes(service):
+                with suppress(OSError):
+                    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, before)
+
+    def renew(self, service: str) -> None:
+        """After a start: a container made anew knows nothing of what was ordered, nor a process of its limits."""
+        if (ordered := self._ordered.get(service)) and ordered != Limits():
+            self._put_on(service, ordered)
+
+    def in_force(self, service: str) -> Limits:
+        """Raises SandboxError where it does not run."""
+        processes = self._fleet.processes(service)
+        group = Cgroup.of(processes[0].pid) if processes else None
+        if group is None:
+            raise SandboxError(f"{service} does not run")
+        cores = {mine for process in processes if (mine := _affinity(process.pid))}
+        files = {found for process in processes if (found := _open_files(process.pid)) is not None}
+        few = next(iter(files)) if len(files) == 1 else None
+        ordered = self._ordered.get(service, Limits()).open_files
+        return Limits(
+            cores=next(iter(cores)) if len(cores) == 1 and cores != {own_cores()} else None,
+            open_files=few if few is not None and (few == ordered or few < _own_files()) else None,
+            memory=group.memory_limit(),
+        )
+
+    def cpu_seconds(self) -> float:
+        """What all containers have used; one that has ended counts with what was last seen of it."""
+        with suppress(SandboxError):
+            for service in self._fleet.facts:
+                group = self._fleet.cgroup(service)
+                if group and (used := group.counters().cpu) is not None:
+                    with self._lock:
+                        self._used[str(group.paths)] = used
+        with self._lock:
+            return sum(self._used.values())
+
+    def _put_on(self, service: str, limits: Limits) -> None:
+        settings: dict[str, object] = {}
+        if limits.cores is not None:
+            settings["CpusetCpus"] = ",".join(map(str, sorted(limits.cores)))
+        if limits.memory is not None:
+            settings |= _memory(limits.memory)
+        if settings:
+            with self._fleet.engine() as engine:
+                engine.update(self._fleet.of(service).id, settings)
+        if limits.open_files is not None:
+            for process in self._fleet.processes(service):
+                with suppress(OSError):
+                    soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+                    self._files_before.setdefault(service, (soft, hard))
+                    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (min(limits.open_files, hard), hard))
+
+
+def _memory(limit: int) -> dict[str, object]:
+    """Swap is not given on top: where the memory is full, a process is killed."""
+    return {"Memory": limit, "MemorySwap": limit}
+
+
+def _affinity(pid: int) -> frozenset[int]:
+    try:
+        return frozenset(os.sched_getaffinity(pid))
+    except OSError:
+        return frozenset()
+
+
+def _open_files(pid: int) -> int | None:
+    try:
+        soft = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+    except (OSError, AttributeError):  # gone, another user's, or a system without prlimit(2)
+        return None
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _own_files() -> int:
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _OWN_FILES if soft == resource.RLIM_INFINITY else min(soft, _OWN_FILES)
