@@ -11,11 +11,29 @@ import psutil
 
 from harness.errors import SandboxError
 from harness.sandbox.base import Process
+from harness.sandbox.cgroups import Cgroup
 
 
 def count_frozen(processes: Sequence[Process]) -> int:
-    """How many of them are stopped by SIGSTOP; one that is gone or not ours to see does not count."""
-    return sum(_state(process.pid) == psutil.STATUS_STOPPED for process in processes)
+    """How many of them are stopped by SIGSTOP, or held by the freezer of their cgroup, as those of a paused container
+    are; one that is gone or not ours to see does not count."""
+    return sum(_state(process.pid) == psutil.STATUS_STOPPED or _is_held(process.pid) for process in processes)
+
+
+def _is_held(pid: int) -> bool:
+    group = Cgroup.of(pid)
+    return group is not None and group.frozen()
+
+
+def may_signal(pid: int) -> bool:
+    """Whether we have the right to stop process `pid`: the processes of a container belong to others."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return True
 
 
 def _state(pid: int) -> str:

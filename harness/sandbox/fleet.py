@@ -190,8 +190,11 @@ class Fleet:
                 engine.unpause(container.id)
             if number == signal.SIGKILL and not stay_down and self._is_brought_back(service):
                 self._kill_behind_its_back(service)
-            elif number != signal.SIGCONT:
+            else:
                 engine.kill(container.id, number)
+        if number == signal.SIGCONT:  # some of them may have been stopped one by one
+            for process in self.processes(service):
+                Identity(process.pid, process.started).send(number)
 
     def _is_brought_back(self, service: str) -> bool:
         return self.facts[service].restart.startswith(_BROUGHT_BACK)
