@@ -6,6 +6,7 @@ With --json, standard output is JSON alone; prose goes to standard error.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -142,7 +143,8 @@ def run(
         order=ordered,
     )
     entries = find(Path("scenarios"), names)
-    session.prepare_run(settings, {step for entry in entries for step in entry.steps})
+    plan, _ = session.prepare_run(settings, {step for entry in entries for step in entry.steps})
+    settings = dataclasses.replace(settings, runtime=plan.choice.runtime)  # the same for all of them
     done = run_scenarios(entries, settings, repeat=repeat, quiet=as_json)
     for problem in (*done.unusable, *done.broken):
         _say(f"gameday: {problem}")

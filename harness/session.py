@@ -29,6 +29,7 @@ from harness.model.impact import ImpactEvidence
 from harness.model.incident import incident_of
 from harness.model.judgement import Judgement
 from harness.model.record import AlertEvidence, CommandRecord, FaultRecord, Record, Scenario
+from harness.model.timeline import Event
 from harness.rejudge import FORMS, render
 from harness.run import Run
 from harness.runbook.effect import Source
@@ -211,6 +212,7 @@ def open_run(settings: Settings, scenario: Scenario, progress: Progress, named: 
     question = read_question(topology)
     clock = SystemClock(settings.time_scale)
     folder = store.new_folder(settings.runs, scenario.name, clock.now())
+    progress.event(0.0, Event(at=clock.now(), kind="sandbox.runtime", subject=str(plan.choice)))
     with (
         _open(plan, folder / "logs", say=lambda line: None) as sandbox,
         _watch(topology, sandbox, clock) as alerts,

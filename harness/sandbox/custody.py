@@ -167,9 +167,9 @@ class Custody:
         await self._kill_the_rest()
         if self._memory_watch:
             self._memory_watch.cancel()
-        self.left += await self._remove_containers()
-        # While there are containers left, whoever cleans up later needs what the folder says of them.
-        self.left += self._remove_folder() if not self.left else [f"folder {self.folder}"]
+        containers = await self._remove_containers()
+        # While there are any left, whoever cleans up later needs what the folder says of them.
+        self.left += [*containers, f"folder {self.folder}"] if containers else self._remove_folder()
         self.chronicle.add("supervisor.ended", self.folder.name, left=", ".join(self.left))
         self.ended.set()
 

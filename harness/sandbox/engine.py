@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
 import requests
+from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.errors import APIError, DockerException, NotFound
 
 from harness.errors import SandboxError, UsageError
@@ -43,12 +45,19 @@ class Container:
 class Engine:
     """One engine on this machine. Holds a connection: close it, or use it as a context manager."""
 
-    def __init__(self, host: str, *, api_version: str = "auto") -> None:
+    def __init__(self, host: str, *, api_version: str = "") -> None:
         """The engine at `host` (`unix:///…`). Without an `api_version` it is asked for its own: raises UsageError where
         nothing usable answers."""
         self.host = host
-        with _complaints_of_connecting(host):
-            self._api: Any = docker.APIClient(base_url=host, version=api_version, timeout=_PATIENCE)
+        _knock(host)
+        api: Any = docker.APIClient(
+            base_url=host, version=api_version or ".".join(map(str, _OLDEST)), timeout=_PATIENCE
+        )
+        self._api = api
+        if not api_version:
+            told = str(self.ask(self._api.version, api_version=False)["ApiVersion"])
+            # What version="auto" does, which would leave a connection open where the engine breaks off.
+            self._api._version = min(told, DEFAULT_DOCKER_API_VERSION, key=numbers)
 
     def __enter__(self) -> Engine:
         return self
@@ -218,19 +227,21 @@ def _said(odd: APIError) -> str:
     return " ".join(str(odd.explanation or odd).split())
 
 
-@contextmanager
-def _complaints_of_connecting(host: str) -> Iterator[None]:
+def _knock(host: str) -> None:
+    """Whether somebody listens at a unix socket. The SDK would leave a socket open where nobody does."""
+    path = host.removeprefix("unix://")
     try:
-        yield
-    except (DockerException, requests.RequestException, OSError) as odd:
-        words = str(odd)
-        if "Permission denied" in words or "PermissionError" in words:
-            raise UsageError(
-                f"no permission for the Docker engine's socket {host}",
-                hint="join the group `docker` (then log in again), or use --runtime processes",
-            ) from odd
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+            door.settimeout(_PATIENCE)
+            door.connect(path)
+    except PermissionError as odd:
         raise UsageError(
-            f"no Docker engine answers at {host}: {words.splitlines()[0] if words else type(odd).__name__}",
+            f"no permission for the Docker engine's socket {path}",
+            hint="join the group `docker` (then log in again), or use --runtime processes",
+        ) from odd
+    except OSError as odd:
+        raise UsageError(
+            f"no Docker engine answers at {path}: {odd.strerror or odd}",
             hint="start it, set DOCKER_HOST, or use --runtime processes",
         ) from odd
 

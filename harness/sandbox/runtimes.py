@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.sandbox import compose, processes
 from harness.sandbox.compose import ComposeSandbox
 from harness.sandbox.control import ask
@@ -43,8 +43,12 @@ def choose(asked: Literal["auto", "compose", "processes"], topology: Topology, e
     if asked == "processes":
         return Choice("processes", "asked for")
     if asked == "compose":
-        with connect(environ):
-            return Choice("compose", "asked for")
+        try:
+            with connect(environ) as engine:
+                return Choice("compose", f"asked for, Docker engine {engine.version}")
+        except UsageError as odd:
+            problems = [f"{problem} ({odd.hint})" for problem in odd.problems]
+            raise UsageError("no containers can be had", problems=problems, hint=odd.hint) from odd
     try:
         with connect(environ) as engine:
             resolved = resolve(topology, topology.name, environ)
