@@ -266,8 +266,9 @@ class Fleet:
         log = self._layout.logs / f"{name}.log"
         words = ["--file", "compose.json", "--project-name", self.where.project, "--progress", "plain"]
         argv = [docker_cli(), "compose", *words, "up", "--detach", "--no-build", *options, *services]
-        # What is set here has been filled in already; Compose needs the engine alone.
-        environment = cli_environment(os.environ) | {"COMPOSE_MENU": "0"}
+        # Variables have been filled in already. The engine is the one that has the containers, whatever is set by now.
+        environment = {**cli_environment(os.environ), "DOCKER_HOST": self.where.host}
+        environment.pop("DOCKER_CONTEXT", None)
         self._helpers.spawn(name, argv, environment=environment, directory=self._layout.folder, log=log)
         while (status := self._helpers.spawned(name).status) is None:
             if time.monotonic() > deadline:

@@ -154,7 +154,7 @@ def stage(
         ports=dict(zip(keys, ports, strict=True)),
         aliases=all_aliases(services),
         folders={service.name: folder / "services" / service.name for service in services},
-        mounts={name: mounts for name, (mounts, *_) in placed.items()},
+        mounts={service.name: _shared(service, placed[service.name][0]) for service in services},
     )
     files = _rendered(services, {name: found for name, (_, found, _, _) in placed.items()}, render, problems)
     proxy = topology.roles.get("toxiproxy")
@@ -175,7 +175,8 @@ def stage(
         raise UsageError(
             f"{topology.path} can't be started in containers", problems=problems.found, hint="mend the compose file"
         )
-    folders = tuple(path for _, _, fresh, _ in placed.values() for path in fresh)
+    scratch = {placed[s.name][0][mount.inside] for s in services for mount in s.mounts if mount.kind == "scratch"}
+    folders = tuple(path for _, _, fresh, _ in placed.values() for path in fresh if path not in scratch)
     return Staged(
         prepared=Prepared(layout=layout, plans=(), folders=folders, files=tuple(files)),
         resolved=resolved,
@@ -183,6 +184,11 @@ def stage(
         environment=overrides,
         api_version=api_version,
     )
+
+
+def _shared(service: Service, places: Mapping[str, Path]) -> dict[str, Path]:
+    """What of its mounts is on this machine's disk too; what is in memory alone (tmpfs) or unnamed can't be reached."""
+    return {mount.inside: places[mount.inside] for mount in service.mounts if mount.kind != "scratch"}
 
 
 def _parts(services: Sequence[Service]) -> dict[str, str]:
