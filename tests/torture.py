@@ -187,8 +187,9 @@ def main() -> int:
         sys.stdout.flush()
     survived = sum(blow.survived for blow in blows)
     slowest = max((blow.took for blow in blows if blow.took is not None), default=0.0)
+    promised = f"{PROMISED[asked.runtime]:g} s"
     sys.stdout.write(
-        f"{survived} of {len(blows)} kills left nothing after {PROMISED[asked.runtime]:g} s; the slowest took {slowest:.2f} s\n"
+        f"{survived} of {len(blows)} kills left nothing after {promised}; the slowest took {slowest:.2f} s\n"
     )
     return 0 if survived == len(blows) else 1
 
