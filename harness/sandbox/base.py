@@ -139,6 +139,23 @@ class Sandbox(Protocol):
 
 
 @runtime_checkable
+class HasOwnAddresses(Protocol):
+    """Services stand behind something of the runtime's that takes connections in their place."""
+
+    def own_address(self, service: str, port: int) -> Address:
+        """Where the service itself takes connections. It may change with each of its starts. Raises UsageError for a
+        port that is not there."""
+        ...
+
+
+def direct(sandbox: Sandbox, service: str, port: int) -> Address:
+    """Where `service` itself takes connections: what is open there is open at the service. Raises UsageError."""
+    if isinstance(sandbox, HasOwnAddresses):
+        return sandbox.own_address(service, port)
+    return sandbox.address(service, port)
+
+
+@runtime_checkable
 class HasLinks(Protocol):
     """Links between services can be broken."""
 

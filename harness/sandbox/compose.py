@@ -35,9 +35,10 @@ _RESTART = seconds(60)
 class ComposeSandbox:
     """A running sandbox of containers, in this process's care or somebody else's (`attach`).
 
-    Has the abilities HasLinks (where the topology names its fault proxy), CanRestart, CanKill, HasProcesses, CanLimit,
-    HasLogs, HasFiles and CanSpawn. What is spawned runs on this machine, beside the containers. Safe to use from many
-    threads; holds nothing that needs closing. Every call raises SandboxError where the engine is gone.
+    Has the abilities HasOwnAddresses, HasLinks (where the topology names its fault proxy), CanRestart, CanKill,
+    HasProcesses, CanLimit, HasLogs, HasFiles and CanSpawn. What is spawned runs on this machine, beside the containers.
+    Safe to use from many threads; holds nothing that needs closing. Every call raises SandboxError where the engine is
+    gone.
     """
 
     runtime = "compose"
@@ -81,12 +82,18 @@ class ComposeSandbox:
         That is the loopback port that it is published on; only the fault proxy is met at its container's own address. A
         published port is a proxy itself, which takes the connections that the one behind it refuses.
         """
-        published = self._here.address(service, port)
         if self._layout.proxy and service == self._layout.proxy[0]:
-            container = self._fleet.of(service)
-            if container.state == "running" and container.address:
-                return Address(container.address, port, published.scheme)
-        return published
+            return self.own_address(service, port)
+        return self._here.address(service, port)
+
+    def own_address(self, service: str, port: int) -> Address:
+        """That of its container, while that runs: a connection which is open there is open at the service. It may
+        change with each start. Raises UsageError for a port that is not there."""
+        published = self._here.address(service, port)
+        container = self._fleet.of(service)
+        if container.state not in ("running", "paused") or not container.address:
+            return published
+        return Address(container.address, port, published.scheme)
 
     def services(self) -> Sequence[ServiceStatus]:
         return tuple(self._fleet.statuses())
