@@ -289,6 +289,8 @@ class Fleet:
                 if self.facts[service].oneshot and seen["State"].get("ExitCode") == 0:
                     return
                 _, detail = self._state(service, container, seen)
+                if seen["State"].get("Running"):  # its policy was quicker than our second look
+                    detail = f"its restart policy has started it {seen.get('RestartCount')} times"
                 raise NotReady(
                     f"{service} ended while it started: {detail}{self._log_tail(service)}",
                     hint="its whole log is in the run's folder",

@@ -66,6 +66,7 @@ def fleet(folder: Path, yard: Yard, **facts: Any) -> Fleet:
         (Yard("created", ""), {}, "starting", ""),
         (Yard("exited", "", ExitCode=0), {"oneshot": True}, "exited", "done"),
         (Yard("exited", "", ExitCode=3), {"oneshot": True}, "exited", "exit status 3"),
+        (Yard("exited", "", ExitCode=0), {}, "exited", "exit status 0"),
         (Yard("exited", "", ExitCode=137), {}, "exited", "killed by SIGKILL"),
         (Yard("exited", "", ExitCode=137, OOMKilled=True), {}, "exited", "killed by SIGKILL; out of memory"),
         (Yard("restarting", "", ExitCode=1), {}, "exited", "exit status 1; starts again"),
