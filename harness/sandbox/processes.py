@@ -16,12 +16,12 @@ from harness.model.timeline import Event
 from harness.model.units import seconds
 from harness.sandbox.base import Address, Exit, LimitKind, Limits, Link, Process, ServiceStatus
 from harness.sandbox.control import (
-    END,
     QUICK,
     Keeper,
     PortTakenError,
     ask,
     call_rollback,
+    end_within,
     new_folder,
     raise_supervisor,
 )
@@ -376,7 +376,7 @@ def shut_down(name: str) -> None:
         call_rollback()
         return
     state = read_state(folder)
-    left = ask(folder, "shut_down", timeout=END)["left"]
+    left = ask(folder, "shut_down", timeout=end_within(folder))["left"]
     deadline = time.monotonic() + QUICK
     while state and state.supervisor.alive and time.monotonic() < deadline:
         time.sleep(0.01)
