@@ -144,6 +144,8 @@ def compose() -> None:
 
 def images(jobs: int = 2) -> None:
     """The base image first, then all that stand on it, side by side."""
+    if not answers("docker", "version"):
+        raise SystemExit("docker-offline: no engine answers; `scripts/docker-offline engine` starts one")
     base()
     build("python", PYTHON, BASE, {}, candidate("python3"), "Debian package python3")
     topology = read_topology(HERE.parent / "docker-compose.yml", os.environ)

@@ -308,13 +308,14 @@ class _Plan:
         ask(folder, "launch", plans=[], within=1.0, events=str(self.logs / "supervisor.jsonl"))
         ask(folder, "let_go", ports=ports)
         sandbox = ComposeSandbox(staged.prepared.layout)
-        _start(sandbox.fleet, deadline)
+        start_all(sandbox.fleet, deadline)
         _check_reach(sandbox.fleet)
         return sandbox
 
 
-def _start(fleet: Fleet, deadline: float) -> None:
-    """Start all, each as its dependencies allow, and wait until every one is ready."""
+def start_all(fleet: Fleet, deadline: float) -> None:
+    """Start all, each as its dependencies allow, and wait until every one is ready. Raises NotReady, of which
+    PortTakenError is worth another try."""
     try:
         fleet.compose_up([], deadline)
     except ComposeFailed as odd:

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from harness.errors import NotReady, SandboxError
+from harness.sandbox.compose import start_all
+from harness.sandbox.control import PortTakenError
 from harness.sandbox.engine import Container, Whereabouts
-from harness.sandbox.fleet import Fleet
+from harness.sandbox.fleet import ComposeFailed, Fleet
 from harness.sandbox.layout import Layout
 from harness.sandbox.render import Ground
 
@@ -153,3 +155,33 @@ def test_what_was_said_before_it_was_made_anew_is_kept(tmp_path: Path) -> None:
     found = fleet(tmp_path, Yard())
     (tmp_path / "web.earlier.log").write_text("before\n")
     assert found.log("web") == "before\nfirst\nlast\n"
+
+
+class Failing:
+    """A fleet whose `docker compose up` ends with `words`."""
+
+    facts: Mapping[str, Any] = {}
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+
+    def compose_up(self, services: list[str], deadline: float) -> None:
+        raise ComposeFailed(self._words)
+
+    def complain(self, deadline: float) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("Bind for 127.0.0.1:21000 failed: port is already allocated", PortTakenError),
+        ("listen tcp4 127.0.0.1:21000: bind: address already in use", PortTakenError),
+        ("no space left on device", NotReady),
+    ],
+)
+def test_a_port_that_somebody_took_is_worth_another_try(words: str, kind: type[Exception]) -> None:
+    """Between the reservation of a port and the start of its service there is a moment in which anybody may take it."""
+    with pytest.raises(kind, match=words.split(":")[-1].strip()) as odd:
+        start_all(Failing(words), 0.0)  # type: ignore[arg-type]  # stands in
+    assert type(odd.value) is kind
