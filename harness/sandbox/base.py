@@ -246,6 +246,29 @@ class CanLimit(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttling:
+    """How a service's CPU time is rationed: at most `cores` on average (None: no ration), by which its threads were
+    `held_back` for so many seconds since its present start."""
+
+    cores: float | None
+    held_back: float
+
+
+@runtime_checkable
+class CanThrottle(Protocol):
+    """The CPU time of a service can be rationed while it runs (sched-bwc of the kernel's documents)."""
+
+    def throttle(self, service: str, cores: float | None) -> None:
+        """Give all its processes together at most `cores`, those of later starts too; None takes the ration back.
+        Raises UsageError where the topology rations it already."""
+        ...
+
+    def throttling(self, service: str) -> Throttling:
+        """What the kernel really has in force. Raises SandboxError where the service does not run."""
+        ...
+
+
 @runtime_checkable
 class HasLogs(Protocol):
     """The output of a service can be read, and that of a helper that was spawned without a log of its own."""

@@ -56,6 +56,14 @@ class Cgroup:
         said = self._read("memory", "memory.max" if self.unified else "memory.limit_in_bytes").strip()
         return int(said) if said.isdigit() and int(said) < _NO_LIMIT else None
 
+    def quota(self) -> float | None:
+        """The cores that it may use on average; None where nothing rations them."""
+        if self.unified:
+            given, _, period = self._read("cpu", "cpu.max").strip().partition(" ")
+        else:
+            given, period = (self._read("cpu", f"cpu.cfs_{what}_us").strip() for what in ("quota", "period"))
+        return int(given) / int(period) if given.isdigit() and period.isdigit() and int(period) else None
+
     def frozen(self) -> bool:
         """Whether the freezer holds all of it."""
         if self.unified:

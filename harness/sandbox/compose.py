@@ -14,7 +14,7 @@ from typing import Any
 from harness.errors import NotReady, SandboxError, Unsupported, UsageError
 from harness.model.units import seconds
 from harness.sandbox import constraints
-from harness.sandbox.base import Address, Exit, LimitKind, Limits, Link, Process, ServiceStatus
+from harness.sandbox.base import Address, Exit, LimitKind, Limits, Link, Process, ServiceStatus, Throttling
 from harness.sandbox.cgroups import Cgroup
 from harness.sandbox.control import Keeper, PortTakenError, ask, new_folder, raise_supervisor
 from harness.sandbox.engine import Engine, Whereabouts, connect
@@ -36,9 +36,9 @@ class ComposeSandbox:
     """A running sandbox of containers, in this process's care or somebody else's (`attach`).
 
     Has the abilities HasOwnAddresses, HasLinks (where the topology names its fault proxy), CanRestart, CanKill,
-    HasProcesses, CanLimit, HasLogs, HasFiles and CanSpawn. What is spawned runs on this machine, beside the containers.
-    Safe to use from many threads; holds nothing that needs closing. Every call raises SandboxError where the engine is
-    gone.
+    HasProcesses, CanLimit, CanThrottle, HasLogs, HasFiles and CanSpawn. What is spawned runs on this machine, beside
+    the containers. Safe to use from many threads; holds nothing that needs closing. Every call raises SandboxError
+    where the engine is gone.
     """
 
     runtime = "compose"
@@ -161,6 +161,15 @@ class ComposeSandbox:
         """What the kernel really has in force, the topology's own memory limit too. Raises SandboxError where it does
         not run."""
         return self._constraints.in_force(self._known(service))
+
+    def throttle(self, service: str, cores: float | None) -> None:
+        """Give all its processes together at most `cores` of CPU time, those of later starts too; None takes that back.
+        Raises UsageError where the compose file has `cpus` for it."""
+        self._constraints.throttle(self._known(service), cores)
+
+    def throttling(self, service: str) -> Throttling:
+        """What the kernel really has in force. Raises SandboxError where it does not run."""
+        return self._constraints.throttling(self._known(service))
 
     def cpu_seconds(self) -> float:
         """What its containers have used so far; grows only, whatever becomes of them."""

@@ -10,11 +10,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from harness.errors import SandboxError, UsageError
-from harness.sandbox.base import LimitKind, Limits
+from harness.sandbox.base import LimitKind, Limits, Throttling
 from harness.sandbox.cgroups import Cgroup
 from harness.sandbox.fleet import Fleet
 from harness.sandbox.limits import own_cores, problems
 
+_PERIOD = 100_000  # microseconds: the kernel's own
 _UNLIMITED = 0  # of memory, in the engine's HostConfig
 _OWN_FILES = 2**20  # an open-files limit from which on it counts as none
 
@@ -25,6 +26,7 @@ class Constraints:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._ordered: dict[str, Limits] = {}
+        self._rations: dict[str, float] = {}
         self._files_before: dict[str, tuple[int, int]] = {}
         self._used: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -61,8 +63,33 @@ class Constraints:
                 with suppress(OSError):
                     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, before)
 
+    def throttle(self, service: str, cores: float | None) -> None:
+        """Raises UsageError where the compose file rations it already."""
+        with self._fleet.engine() as engine:
+            container = self._fleet.of(service).id
+            if engine.inspect(container)["HostConfig"].get("NanoCpus"):
+                raise UsageError(
+                    f"{service} has `cpus` in the compose file, which the engine keeps from being changed",
+                    hint="say `cpu_quota` and `cpu_period` there",
+                )
+            engine.update(container, {"CpuPeriod": _PERIOD, "CpuQuota": round(cores * _PERIOD) if cores else -1})
+        if cores:
+            self._rations[service] = cores
+        else:
+            self._rations.pop(service, None)
+
+    def throttling(self, service: str) -> Throttling:
+        """Raises SandboxError where it does not run, or where the kernel does not say."""
+        group = self._fleet.cgroup(service)
+        held_back = group.counters().throttled if group else None
+        if group is None or held_back is None:
+            raise SandboxError(f"{service} does not run" if group is None else "the kernel does not count throttling")
+        return Throttling(cores=group.quota(), held_back=held_back)
+
     def renew(self, service: str) -> None:
         """After a start: a container made anew knows nothing of what was ordered, nor a process of its limits."""
+        if (cores := self._rations.get(service)) is not None:
+            self.throttle(service, cores)
         if (ordered := self._ordered.get(service)) and ordered != Limits():
             self._put_on(service, ordered)
 

@@ -10,6 +10,8 @@ from harness.sandbox.cgroups import Cgroup, Counters
 
 ONE = {
     "cpuacct/d/c1/cpuacct.usage": "2500000000\n",
+    "cpu/d/c1/cpu.cfs_quota_us": "50000\n",
+    "cpu/d/c1/cpu.cfs_period_us": "100000\n",
     "cpu/d/c1/cpu.stat": "nr_periods 10\nnr_throttled 4\nthrottled_time 1500000000\n",
     "memory/d/c1/memory.limit_in_bytes": "104857600\n",
     "memory/d/c1/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
@@ -19,6 +21,7 @@ ONE = {
 TWO = {
     "cgroup.controllers": "cpu memory\n",
     "d/c1/cpu.stat": "usage_usec 2500000\nthrottled_usec 1500000\n",
+    "d/c1/cpu.max": "50000 100000\n",
     "d/c1/memory.max": "104857600\n",
     "d/c1/memory.events": "max 9\noom_kill 3\n",
     "d/c1/cgroup.events": "populated 1\nfrozen 1\n",
@@ -44,17 +47,21 @@ def test_counters_limits_and_the_freezer_are_read(tmp_path: Path, version: int) 
     assert found is not None
     assert found.counters() == Counters(cpu=2.5, throttled=1.5, oom_kills=3)
     assert (found.memory_limit(), found.frozen(), list(found.pids())) == (100 * 2**20, True, [7, 8])
+    assert found.quota() == 0.5
 
 
 @pytest.mark.parametrize(
     ("version", "change"),
-    [(1, {"memory/d/c1/memory.limit_in_bytes": "9223372036854771712"}), (2, {"d/c1/memory.max": "max"})],
+    [
+        (1, {"memory/d/c1/memory.limit_in_bytes": "9223372036854771712", "cpu/d/c1/cpu.cfs_quota_us": "-1"}),
+        (2, {"d/c1/memory.max": "max", "d/c1/cpu.max": "max 100000"}),
+    ],
 )
 def test_no_limit_is_none(tmp_path: Path, version: int, change: dict[str, str]) -> None:
     """Each version has its own word for no limit at all."""
     found = group(tmp_path, version, **change)
     assert found is not None
-    assert found.memory_limit() is None
+    assert (found.memory_limit(), found.quota()) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from harness.errors import NotReady, UsageError
+from harness.faults import CpuQuota
 from harness.model.units import seconds
 from harness.probes.kernel import count_frozen
 from harness.rollback import rollback
@@ -215,6 +216,22 @@ def test_limits_are_the_kernels_and_are_given_back(tiny: ComposeSandbox) -> None
     assert tiny.limits("back").cores == frozenset({0})
     tiny.lift("back", "cores", "memory")
     assert tiny.limits("back") == own
+
+
+def test_a_quota_holds_the_service_back_by_the_kernels_count(tiny: ComposeSandbox) -> None:
+    """The fault is in force in the cgroup, bites a service that works, outlives a new container, and is healed."""
+    fault = CpuQuota("back", cores=0.1)
+    assert (fault.problems(tiny), fault.receipt(tiny, 0.0).in_force) == ([], False)
+    fault.inject(tiny)
+    tiny.restart("back", {"B": "1"})
+    before = tiny.throttling("back")
+    for _ in range(3):
+        ask(tiny, "back", 9000)
+    assert before.cores == 0.1
+    assert eventually(lambda: tiny.throttling("back").held_back > 0, 5)
+    assert fault.receipt(tiny, 0.0).in_force is True
+    fault.heal(tiny)
+    assert fault.receipt(tiny, 0.0).in_force is False
 
 
 def test_a_service_that_eats_its_memory_is_killed_by_the_kernel(tiny: ComposeSandbox) -> None:
