@@ -54,9 +54,28 @@ def freeze(pid: int) -> None:
 def same_limit(processes: Sequence[Process]) -> bool:
     """Whether all of them may hold the same number of files open; False where it can't be told."""
     try:
-        return len({psutil.Process(process.pid).rlimit(psutil.RLIMIT_NOFILE)[0] for process in processes}) == 1
-    except (psutil.Error, AttributeError):  # gone, not ours to see, or a system without prlimit(2)
+        return len({_most_files(process.pid) for process in processes}) == 1
+    except (psutil.Error, OSError, AttributeError, StopIteration):  # gone, or a system that does not say
         return False
+
+
+def _most_files(pid: int) -> str:
+    try:
+        return str(psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE)[0])
+    except psutil.AccessDenied:  # another user's: proc(5) shows its limits to everybody
+        lines = Path(f"/proc/{pid}/limits").read_text(encoding="ascii").splitlines()
+        return next(line.split()[3] for line in lines if line.startswith("Max open files"))
+
+
+def may_limit(pid: int) -> bool:
+    """Whether we have the right to change what process `pid` may hold open: prlimit(2) asks for as much to look."""
+    try:
+        psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE)
+    except psutil.AccessDenied:
+        return False
+    except (psutil.Error, AttributeError):
+        return True
+    return True
 
 
 def descriptors(pid: int) -> frozenset[int]:

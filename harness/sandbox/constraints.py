@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from harness.errors import SandboxError, UsageError
 from harness.sandbox.base import LimitKind, Limits, Throttling
@@ -35,15 +36,10 @@ class Constraints:
         """Raises UsageError for what this machine does not have, SandboxError where the engine refuses."""
         if odd := problems(limits):
             raise UsageError(f"{service} can't be limited to {'; '.join(odd)}")
-        if limits.open_files is not None and os.geteuid() != 0:
-            raise UsageError(
-                f"{service} can't be limited to {limits.open_files} open files: in a container only root can do that",
-                hint="run gameday as root, or use --runtime processes",
-            )
         known = self._ordered.get(service, Limits())
         given = {kind: value for kind in ("cores", "open_files", "memory") if (value := getattr(limits, kind))}
-        self._ordered[service] = replace(known, **given)
         self._put_on(service, limits)
+        self._ordered[service] = replace(known, **given)
 
     def lift(self, service: str, kinds: Iterable[LimitKind]) -> None:
         ordered = self._ordered.get(service, Limits())
@@ -130,11 +126,21 @@ class Constraints:
             with self._fleet.engine() as engine:
                 engine.update(self._fleet.of(service).id, settings)
         if limits.open_files is not None:
-            for process in self._fleet.processes(service):
-                with suppress(OSError):
-                    soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
-                    self._files_before.setdefault(service, (soft, hard))
-                    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (min(limits.open_files, hard), hard))
+            self._limit_files(service, limits.open_files)
+
+    def _limit_files(self, service: str, most: int) -> None:
+        for process in self._fleet.processes(service):
+            try:
+                soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+                self._files_before.setdefault(service, (soft, hard))
+                resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (min(most, hard), hard))
+            except PermissionError as odd:
+                raise UsageError(
+                    f"{service} can't be limited to {most} open files: its processes are another user's",
+                    hint="that takes CAP_SYS_RESOURCE; or use --runtime processes",
+                ) from odd
+            except ProcessLookupError:
+                continue
 
 
 def _memory(limit: int) -> dict[str, object]:
@@ -150,11 +156,13 @@ def _affinity(pid: int) -> frozenset[int]:
 
 
 def _open_files(pid: int) -> int | None:
+    """From proc(5), which shows the limits of others too; None where it is gone, or unlimited."""
     try:
-        soft = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
-    except (OSError, AttributeError):  # gone, another user's, or a system without prlimit(2)
+        lines = Path(f"/proc/{pid}/limits").read_text(encoding="ascii").splitlines()
+    except OSError:
         return None
-    return None if soft == resource.RLIM_INFINITY else soft
+    soft = next((line.split()[3] for line in lines if line.startswith("Max open files")), "")
+    return int(soft) if soft.isdigit() else None
 
 
 def _own_files() -> int:
