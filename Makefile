@@ -7,6 +7,7 @@ SHELL := /bin/sh
 SCALE ?= 60
 COUNT ?= 20
 FUZZ ?= 10000
+RUNTIME ?= auto
 ARGS ?=
 ANY = setup drill scenarios test unit check findings worth ablation controls mutation blind-spots table torture fuzz bench \
   healthy lock clean help
@@ -21,11 +22,11 @@ setup:  ## install packages into .venv and servers into the cache folder (under 
 
 # Nothing but runs/ is written into the source tree.
 PYTEST_RUN = PYTHONDONTWRITEBYTECODE=1 .venv/bin/pytest -p no:cacheprovider
-drill: setup  ## set-up, sandbox, the outage and a calm day, report (SCALE=60: one second stands for one runbook minute)
-	@$(PYTEST_RUN) scenarios/test_llm_outage.py scenarios/test_quiet_when_healthy.py --time-scale $(SCALE) $(ARGS)
+drill: setup  ## set-up, sandbox, the outage and a calm day, report (SCALE=60: one second stands for one runbook minute; RUNTIME=compose)
+	@$(PYTEST_RUN) scenarios/test_llm_outage.py scenarios/test_quiet_when_healthy.py --time-scale $(SCALE) --runtime $(RUNTIME) $(ARGS)
 
 scenarios: setup  ## all scenarios: every root cause and every alert
-	@$(PYTEST_RUN) scenarios/ --time-scale $(SCALE) $(ARGS)
+	@$(PYTEST_RUN) scenarios/ --time-scale $(SCALE) --runtime $(RUNTIME) $(ARGS)
 
 # Whole runs are measurements, so they come one after the other; all else shares the machine.
 test: setup  ## all tests, those with real servers included
@@ -56,8 +57,8 @@ check: setup  ## lint, format and types
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 
-torture: setup  ## kill the harness at COUNT=20 random instants; nothing of it may be left
-	@.venv/bin/python -m tests.torture --count $(COUNT)
+torture: setup  ## kill the harness at COUNT=20 random instants; nothing of it may be left (ARGS='--runtime compose')
+	@.venv/bin/python -m tests.torture --count $(COUNT) $(ARGS)
 
 fuzz: setup  ## send the admin API FUZZ=10000 generated requests; each must be answered as described, and change all workers
 	@GAMEDAY_FUZZ=$(FUZZ) .venv/bin/pytest tests/fixtures/test_admin_fuzz.py $(ARGS)

@@ -6,6 +6,7 @@ With --json, standard output is JSON alone; prose goes to standard error.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -152,7 +153,8 @@ def run(
         order=ordered,
     )
     entries = chosen(Path("scenarios"), names or (), every=every)
-    session.prepare_run(settings, {step for entry in entries for step in entry.steps})
+    plan, _ = session.prepare_run(settings, {step for entry in entries for step in entry.steps})
+    settings = dataclasses.replace(settings, runtime=plan.choice.runtime)  # the same for all of them
     if control == EACH:
         _run_each(entries, settings, missing=missing, as_json=as_json)
     _run_repeated(entries, settings, repeat=repeat, missing=missing, as_json=as_json)

@@ -23,14 +23,17 @@ class CpuTimes:
     ours: float
 
 
-def cpu_times() -> CpuTimes:
-    """As the kernel counts them now. A process that has ended counts in the one that waited for it."""
+def cpu_times(elsewhere: Callable[[], float] = lambda: 0.0) -> CpuTimes:
+    """As the kernel counts them now. A process that has ended counts in the one that waited for it. `elsewhere` says
+    what is used for us by processes that we did not start ourselves."""
     whole = psutil.cpu_times()
     spare = whole.idle + getattr(whole, "iowait", 0.0)
     # A guest's time is in its host's user time as well (proc(5)).
     guests = getattr(whole, "guest", 0.0) + getattr(whole, "guest_nice", 0.0)
     me = psutil.Process()
-    return CpuTimes(all=sum(whole) - spare - guests, ours=sum(map(_used, [me, *me.children(recursive=True)])))
+    return CpuTimes(
+        all=sum(whole) - spare - guests, ours=sum(map(_used, [me, *me.children(recursive=True)])) + elsewhere()
+    )
 
 
 def _used(process: psutil.Process) -> float:

@@ -24,6 +24,7 @@ SHOWN = {
     "wait.gave-up": "not seen",
     "run.abandoned": "ABANDONED",
     "sandbox.ready": "sandbox ready",
+    "sandbox.runtime": "sandbox",
 }
 
 

@@ -16,10 +16,9 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.journal import Journal
-from harness.sandbox.control import ask
-from harness.sandbox.layout import Layout
-from harness.sandbox.processes import ProcessSandbox
-from harness.sandbox.state import State, folders, is_dead, read_state, state_root
+from harness.sandbox.control import ask, end_within
+from harness.sandbox.runtimes import sandbox_in
+from harness.sandbox.state import ENGINE, State, folders, is_dead, read_state, state_root
 from harness.sandbox.strays import Cleared, clear, end_all, homeless
 
 # Wall seconds in which a supervisor that has lost its harness is done, by its own bounds.
@@ -119,8 +118,8 @@ def _ends_by_itself(folder: Path, state: State, *, ask_it: bool) -> bool:
     """Give a live supervisor the time to end its sandbox; False where it hangs."""
     if ask_it:
         with contextlib.suppress(HarnessError):  # seen below by whether it is gone
-            ask(folder, "shut_down", timeout=_SUPERVISOR_ENDS)
-    deadline = time.monotonic() + _SUPERVISOR_ENDS
+            ask(folder, "shut_down", timeout=end_within(folder))
+    deadline = time.monotonic() + (_SUPERVISOR_ENDS if not (folder / ENGINE).exists() else end_within(folder))
     while state.supervisor.alive and time.monotonic() < deadline:
         time.sleep(0.02)
     return not state.supervisor.alive and not folder.exists()
@@ -150,7 +149,7 @@ def heal(folder: Path) -> Healing:
             unknown.append(f"{undo} ({type(odd).__name__}: {odd})")
             continue
         try:
-            fault.heal(ProcessSandbox(Layout.load(folder)))
+            fault.heal(sandbox_in(folder))
             journal.kept(promise)
             healed.append(str(fault))
         except Exception as odd:  # as above

@@ -25,12 +25,13 @@ from harness.journal import Journal
 from harness.judge import judge
 from harness.levels.collect import LevelReader
 from harness.load.driver import LoadDriver, read_samples
-from harness.machine import MachineWatch
+from harness.machine import MachineWatch, cpu_times
 from harness.mitigations.operator import RunbookOperator
 from harness.model.impact import ImpactEvidence
 from harness.model.incident import incident_of
 from harness.model.judgement import Judgement
 from harness.model.record import AlertEvidence, CommandRecord, FaultRecord, Record, Scenario
+from harness.model.timeline import Event
 from harness.rejudge import FORMS, render
 from harness.run import Run
 from harness.runbook.effect import Source
@@ -43,7 +44,7 @@ from harness.runbook.steps import Steps, join_steps, read_source, read_steps
 from harness.sandbox import processes
 from harness.sandbox.base import Address, ServiceStatus
 from harness.sandbox.parts import FoundPart, find_all
-from harness.sandbox.processes import ProcessSandbox
+from harness.sandbox.runtimes import AnySandbox, Choice, attach, choose, open_sandbox
 from harness.sandbox.topology import Role, Topology, read_topology
 from harness.settings import Settings
 
@@ -61,6 +62,7 @@ class Plan:
     settings: Settings
     topology: Topology
     parts: Mapping[str, FoundPart]
+    choice: Choice
     render: Mapping[Path, Callable[[str], str]]
 
 
@@ -116,17 +118,15 @@ def _uncast(topology: Topology) -> list[str]:
 
 
 def _planned(settings: Settings) -> tuple[Plan, list[str]]:
-    if settings.runtime == "compose":
-        raise UsageError(
-            "gameday can't drive the compose runtime yet",
-            hint="--runtime processes starts the same docker-compose.yml without Docker",
-        )
     checked_scale(settings.time_scale)
     topology = read_topology(settings.compose, settings.environment)
     problems: list[str] = []
-    parts = _asked(problems, partial(find_all, topology.parts)) or {}
+    choice = _asked(problems, partial(choose, settings.runtime, topology, settings.environment))
+    choice = choice or Choice("processes", "no other can be had")
+    wanted = () if choice.runtime == "compose" else topology.parts
+    parts = _asked(problems, partial(find_all, wanted)) or {}
     render = _asked(problems, partial(_renderers, topology, settings.time_scale)) or {}
-    return Plan(settings=settings, topology=topology, parts=parts, render=render), problems
+    return Plan(settings=settings, topology=topology, parts=parts, choice=choice, render=render), problems
 
 
 def _refuse(problems: Sequence[str]) -> None:
@@ -199,7 +199,7 @@ def read_question(topology: Topology) -> Question | None:
 
 def _impact(
     question: Question | None,
-    sandbox: ProcessSandbox,
+    sandbox: AnySandbox,
     clock: Clock,
     faults: Sequence[FaultRecord],
     alerts: AlertEvidence,
@@ -216,13 +216,13 @@ def open_run(settings: Settings, scenario: Scenario, progress: Progress, named: 
     topology = plan.topology
     question = read_question(topology)
     clock = SystemClock(settings.time_scale)
-    machine = MachineWatch(clock)
     folder = store.new_folder(settings.runs, scenario.name, clock.now())
+    progress.event(0.0, Event(at=clock.now(), kind="sandbox.runtime", subject=str(plan.choice)))
     with (
-        processes.open_sandbox(topology, parts=plan.parts, render=plan.render, logs=folder / "logs") as sandbox,
+        _open(plan, folder / "logs", say=lambda line: None) as sandbox,
         _watch(topology, sandbox, clock) as alerts,
         _operations(topology, steps, sandbox, clock) as (operator, census),
-        machine.on(),
+        _machine(sandbox, clock) as machine,
     ):
         loads = LoadDriver(
             spawner=sandbox,
@@ -261,7 +261,33 @@ def open_run(settings: Settings, scenario: Scenario, progress: Progress, named: 
 
 
 @contextmanager
-def _watch(topology: Topology, sandbox: ProcessSandbox, clock: Clock) -> Iterator[AlertWatch]:
+def _open(
+    plan: Plan, logs: Path, *, say: Callable[[str], None], detached: bool = False
+) -> Iterator[AnySandbox]:  # fmt: skip
+    with open_sandbox(
+        plan.choice,
+        plan.topology,
+        parts=plan.parts,
+        render=plan.render,
+        logs=logs,
+        environ=plan.settings.environment,
+        say=say,
+        detached=detached,
+    ) as sandbox:
+        yield sandbox
+
+
+@contextmanager
+def _machine(sandbox: AnySandbox, clock: Clock) -> Iterator[MachineWatch]:
+    """Looks at the machine all along. Containers are no children of ours: what they use is added to what we use."""
+    elsewhere = getattr(sandbox, "cpu_seconds", None)
+    watch = MachineWatch(clock, partial(cpu_times, elsewhere) if elsewhere else cpu_times)
+    with watch.on():
+        yield watch
+
+
+@contextmanager
+def _watch(topology: Topology, sandbox: AnySandbox, clock: Clock) -> Iterator[AlertWatch]:
     prometheus, receiver = _where(topology, "prometheus", sandbox), _where(topology, "receiver", sandbox)
     alertmanager = _where(topology, "alertmanager", sandbox)
     with AlertWatch(prometheus.url, receiver.url, clock=clock, alertmanager=alertmanager.url) as alerts:
@@ -270,7 +296,7 @@ def _watch(topology: Topology, sandbox: ProcessSandbox, clock: Clock) -> Iterato
 
 @contextmanager
 def _operations(
-    topology: Topology, steps: Steps, sandbox: ProcessSandbox, clock: Clock
+    topology: Topology, steps: Steps, sandbox: AnySandbox, clock: Clock
 ) -> Iterator[tuple[RunbookOperator, CensusTaker]]:
     """Whoever performs the steps, and who counts; both work in the operations shell."""
     operations = topology.operations
@@ -291,7 +317,7 @@ def _trouble(done: CommandRecord) -> str:
     return f"x-gameday.operations.ready: `{done.text}` {ended}: {' '.join(done.output.split())[:300]}"
 
 
-def _where(topology: Topology, role: Role, sandbox: ProcessSandbox) -> Address:
+def _where(topology: Topology, role: Role, sandbox: AnySandbox) -> Address:
     endpoint = topology.role(role)
     return sandbox.address(endpoint.service, endpoint.port)
 
@@ -313,9 +339,8 @@ def _conclude(folder: Path, record: Record) -> Judgement:
 def up(settings: Settings, say: Callable[[str], None]) -> Sequence[ServiceStatus]:
     """Start the sandbox by itself; it stays until `down`."""
     plan = prepare(settings)
-    with processes.open_sandbox(
-        plan.topology, parts=plan.parts, render=plan.render, logs=settings.runs / "up", detached=True
-    ) as sandbox:
+    say(str(plan.choice))
+    with _open(plan, settings.runs / "up", say=say, detached=True) as sandbox:
         say(f"sandbox {sandbox.name} is up; `gameday down` ends it")
         return sandbox.services()
 
@@ -335,7 +360,7 @@ def status() -> Mapping[str, Sequence[ServiceStatus]]:
     found: dict[str, Sequence[ServiceStatus]] = {}
     for one in processes.sandboxes():
         try:
-            found[one.name] = processes.attach(one.name).services()
+            found[one.name] = attach(one.name).services()
         except SandboxError as problem:  # dead, or still starting: say so and go on to the next
             detail = "dead: `gameday rollback` cleans up" if one.dead else f"not up yet ({problem})"
             found[one.name] = [

@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "slo": NOUNS,
     "runbook": NOUNS | {"sandbox.base"},
     "lint": NOUNS | {"alerts", "runbook"},
-    "probes": NOUNS | {"sandbox.base"},
+    "probes": NOUNS | {"sandbox.base", "sandbox.cgroups"},
     "faults": NOUNS | {"probes", "sandbox.base"},
     "census": NOUNS | {"sandbox.base", "runbook"},
     "mitigations": NOUNS | {"sandbox.base", "runbook"},

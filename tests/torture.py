@@ -1,7 +1,9 @@
-"""Torture: kill -9 the harness at random instants of real runs, and look whether anything is left 5 s later.
+"""Torture: kill -9 the harness at random instants of real runs, and look whether anything is left 5 s later (10 s
+where the sandbox is made of containers).
 
     python -m tests.torture --count 20 --seed 1            of each scenario in its turn, so with each fault in force
     python -m tests.torture --scenario llm_outage          of this one alone
+    python -m tests.torture --runtime compose              in containers
 
 Exit status 0 if nothing was left after any of the kills, 1 otherwise.
 """
@@ -25,12 +27,13 @@ from pathlib import Path
 from harness.catalogue import scenarios
 from harness.errors import HarnessError
 from harness.journal import Journal
+from harness.sandbox.engine import LABEL
 from harness.sandbox.identity import Identity, belonging, marked
 from harness.sandbox.layout import LAYOUT
 from harness.sandbox.ports import is_taken
 from harness.sandbox.state import read_state
 
-PROMISED = 5.0  # seconds after the kill
+PROMISED = {"processes": 5.0, "compose": 10.0}  # seconds after the kill
 LONGEST = 25.0  # the latest instant of a kill, in seconds; most runs at scale 60 take about as long
 LOOK = 60.0  # how long we keep looking, to say how late it was
 ROOT = Path(__file__).parents[1]
@@ -100,7 +103,22 @@ class Ground:
         return "sandbox up or starting"
 
 
-def left(ground: Ground, processes: set[Identity], ports: set[int]) -> tuple[str, ...]:
+def engine_has(ground: Ground) -> tuple[str, ...]:
+    """What the engine has of the victim."""
+    found = []
+    for kind, words in (("container", ("ps", "--all")), ("network", ("network", "ls")), ("volume", ("volume", "ls"))):
+        said = subprocess.run(
+            ["docker", *words, "--filter", f"label={LABEL}", "--format", f'{{{{.Label "{LABEL}"}}}}'],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        ).stdout
+        found += [kind for line in said.splitlines() if line.startswith(str(ground.state))]
+    return tuple(found)
+
+
+def left(ground: Ground, processes: set[Identity], ports: set[int], runtime: str) -> tuple[str, ...]:
     """What is there of the victim now: `processes` and `ports` are those that it had when it was killed."""
     still = {identity for identity in processes | ground.processes() if identity.alive}
     return (
@@ -108,14 +126,16 @@ def left(ground: Ground, processes: set[Identity], ports: set[int]) -> tuple[str
         *(f"port {port}" for port in sorted(ports) if is_taken(port)),
         *(f"folder {path.name}" for path in ground.sandboxes()),
         *(f"temporary {path.name}" for path in ground.temporary.iterdir()),
+        *(engine_has(ground) if runtime == "compose" else ()),
     )
 
 
-def strike(victim: list[str], instant: float) -> Blow:
+def strike(victim: list[str], instant: float, runtime: str) -> Blow:
     """Start `victim`, kill it at `instant` seconds, and watch what becomes of all that it had."""
+    promised = PROMISED[runtime]
     with Ground.fresh() as ground:
         process = subprocess.Popen(
-            [*victim, "--runs", str(ground.runs)],
+            [*victim, "--runtime", runtime, "--runs", str(ground.runs)],
             cwd=ROOT,
             env=ground.environment(),
             stdin=subprocess.DEVNULL,
@@ -133,13 +153,13 @@ def strike(victim: list[str], instant: float) -> Blow:
         at_limit: tuple[str, ...] = ()
         took: float | None = None
         while took is None and (elapsed := time.monotonic() - killed) < LOOK:
-            now = left(ground, processes, ports)
+            now = left(ground, processes, ports, runtime)
             if not now:
                 took = time.monotonic() - killed
-            elif elapsed <= PROMISED or not at_limit:
+            elif elapsed <= promised or not at_limit:
                 at_limit = now
             time.sleep(0.05)
-        on_time = took is not None and took <= PROMISED
+        on_time = took is not None and took <= promised
         return Blow(instant=instant, phase=phase, took=took, left=() if on_time else at_limit or ("late",))
 
 
@@ -148,6 +168,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scenario", help="kill runs of this one (default: each in its turn)")
+    parser.add_argument("--runtime", choices=tuple(PROMISED), default="processes")
     parser.add_argument("--latest", type=float, default=LONGEST, help="latest instant of a kill, in seconds")
     asked = parser.parse_args()
     gameday = Path(sys.executable).with_name("gameday")
@@ -160,13 +181,15 @@ def main() -> int:
     blows = []
     for number in range(1, asked.count + 1):
         name = names[(first + number) % len(names)]
-        blows.append(strike([str(gameday), "run", name, "--time-scale", "60"], draw.uniform(0, asked.latest)))
+        victim = [str(gameday), "run", name, "--time-scale", "60"]
+        blows.append(strike(victim, draw.uniform(0, asked.latest), asked.runtime))
         sys.stdout.write(f"{number:3}  {blows[-1]}  {name}\n")
         sys.stdout.flush()
     survived = sum(blow.survived for blow in blows)
     slowest = max((blow.took for blow in blows if blow.took is not None), default=0.0)
+    promised = f"{PROMISED[asked.runtime]:g} s"
     sys.stdout.write(
-        f"{survived} of {len(blows)} kills left nothing after {PROMISED:g} s; the slowest took {slowest:.2f} s\n"
+        f"{survived} of {len(blows)} kills left nothing after {promised}; the slowest took {slowest:.2f} s\n"
     )
     return 0 if survived == len(blows) else 1
 

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from harness.errors import UsageError
 from harness.faults.base import Fault
 from harness.faults.cpu_neighbour import CpuNeighbour
+from harness.faults.cpu_quota import CpuQuota
 from harness.faults.crash_loop import CrashLoop
 from harness.faults.database_lock import DatabaseLock
 from harness.faults.descriptors import Descriptors
@@ -28,6 +29,7 @@ __all__ = [
     "Answered",
     "Cpu",
     "CpuNeighbour",
+    "CpuQuota",
     "CrashLoop",
     "DatabaseLock",
     "Descriptors",
@@ -49,6 +51,7 @@ __all__ = [
 
 AnyFault = (
     CpuNeighbour
+    | CpuQuota
     | CrashLoop
     | DatabaseLock
     | Descriptors

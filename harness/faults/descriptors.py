@@ -10,6 +10,7 @@ from harness.errors import HarnessError, HealFailed, InjectFailed
 from harness.faults.fullness import fullness, limit_for
 from harness.faults.look import not_running, unseen
 from harness.model.record import Receipt
+from harness.probes.kernel import may_limit
 from harness.sandbox.base import CanLimit, CanRestart, HasProcesses, Limits, Sandbox
 
 COME_AND_GO = 64  # so many files that were open at the injection may have been closed since, with their requests
@@ -39,6 +40,8 @@ class Descriptors:
     def problems(self, sandbox: Limitable) -> Sequence[str]:
         if found := not_running(sandbox, self.service):
             return found
+        if not all(may_limit(process.pid) for process in sandbox.processes(self.service)):
+            return [f"the processes of {self.service} are another user's: their limits take CAP_SYS_RESOURCE to change"]
         try:
             wanted, limit = self._limit(sandbox), sandbox.limits(self.service).open_files
         except HarnessError as cause:

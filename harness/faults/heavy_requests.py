@@ -13,7 +13,7 @@ from harness.model.record import Receipt
 from harness.model.units import seconds
 from harness.probes.kernel import established
 from harness.probes.pressure import Answered, Pressure, Usable
-from harness.sandbox.base import CanLimit, CanSpawn, HasFiles, HasProcesses, Sandbox
+from harness.sandbox.base import CanLimit, CanSpawn, HasFiles, HasProcesses, Sandbox, direct
 
 MOST, LARGEST = 200, 64 * 1024  # requests at once; characters of a body
 BUILDS_UP = seconds(30)
@@ -56,7 +56,7 @@ class HeavyRequests:
 
     def inject(self, sandbox: Usable) -> None:
         try:
-            at = sandbox.address(self.service, self.port)
+            at = direct(sandbox, self.service, self.port)
         except HarnessError as cause:
             raise InjectFailed(f"{self}: it has no such address", hint=str(cause)) from cause
         order = {"host": at.host, "port": at.port, "tls": at.scheme == "https", "method": self.method}
@@ -70,7 +70,7 @@ class HeavyRequests:
     def receipt(self, sandbox: Usable, at: float) -> Receipt:
         """Half of the requests, open by the kernel's word, and the effect on the service that `until` names."""
         try:
-            pid, port = self._program.pid(sandbox), sandbox.address(self.service, self.port).port
+            pid, port = self._program.pid(sandbox), direct(sandbox, self.service, self.port).port
             there, measured = self.until.on(sandbox, self.service)
             opened = established(pid, port) if pid else 0
         except HarnessError as cause:

@@ -14,7 +14,7 @@ from harness.model.record import Receipt
 from harness.model.units import seconds
 from harness.probes.kernel import established
 from harness.probes.probe import ask
-from harness.sandbox.base import CanSpawn, Sandbox
+from harness.sandbox.base import CanSpawn, Sandbox, direct
 
 MOST, OTHER_FILES = 20_000, 64  # of the kernel's 28 000 outgoing ports to one address; beside the connections
 OPENED = seconds(10)
@@ -59,7 +59,7 @@ class IdleConnections:
 
     def inject(self, sandbox: Reachable) -> None:
         try:
-            address = sandbox.address(self.service, self.port)
+            address = direct(sandbox, self.service, self.port)
         except HarnessError as cause:
             raise InjectFailed(f"{self}: it has no such address", hint=str(cause)) from cause
         self._program.start(sandbox, {"host": address.host, "port": address.port, "count": self.count})
@@ -71,7 +71,7 @@ class IdleConnections:
     def receipt(self, sandbox: Reachable, at: float) -> Receipt:
         """The connections that the kernel shows as established, and what one more caller meets."""
         try:
-            address = sandbox.address(self.service, self.port)
+            address = direct(sandbox, self.service, self.port)
             pid = self._program.pid(sandbox)
             held = established(pid, address.port) if pid else 0
         except HarnessError as cause:

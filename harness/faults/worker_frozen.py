@@ -11,7 +11,7 @@ from harness.errors import HarnessError, HealFailed, InjectFailed
 from harness.faults.look import not_running, unseen
 from harness.faults.wait import START, becomes
 from harness.model.record import Receipt
-from harness.probes.kernel import count_frozen, freeze
+from harness.probes.kernel import count_frozen, freeze, may_signal
 from harness.sandbox.base import CanKill, HasProcesses, Process, Sandbox
 
 
@@ -35,8 +35,10 @@ class WorkerFrozen:
     def problems(self, sandbox: Staffed) -> Sequence[str]:
         if found := not_running(sandbox, self.service):
             return found
-        count = len(self._workers(sandbox))
-        return [] if count > 1 else [f"{self.service} has {count} workers: it takes two for one to go on"]
+        workers = self._workers(sandbox)
+        if not all(may_signal(worker.pid) for worker in workers):
+            return [f"the workers of {self.service} are another user's: only root could freeze one"]
+        return [] if len(workers) > 1 else [f"{self.service} has {len(workers)} workers: it takes two for one to go on"]
 
     def inject(self, sandbox: Staffed) -> None:
         try:

@@ -11,11 +11,29 @@ import psutil
 
 from harness.errors import SandboxError
 from harness.sandbox.base import Process
+from harness.sandbox.cgroups import Cgroup
 
 
 def count_frozen(processes: Sequence[Process]) -> int:
-    """How many of them are stopped by SIGSTOP; one that is gone or not ours to see does not count."""
-    return sum(_state(process.pid) == psutil.STATUS_STOPPED for process in processes)
+    """How many of them are stopped by SIGSTOP, or held by the freezer of their cgroup, as those of a paused container
+    are; one that is gone or not ours to see does not count."""
+    return sum(_state(process.pid) == psutil.STATUS_STOPPED or _is_held(process.pid) for process in processes)
+
+
+def _is_held(pid: int) -> bool:
+    group = Cgroup.of(pid)
+    return group is not None and group.frozen()
+
+
+def may_signal(pid: int) -> bool:
+    """Whether we have the right to stop process `pid`: the processes of a container belong to others."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return True
 
 
 def _state(pid: int) -> str:
@@ -36,9 +54,28 @@ def freeze(pid: int) -> None:
 def same_limit(processes: Sequence[Process]) -> bool:
     """Whether all of them may hold the same number of files open; False where it can't be told."""
     try:
-        return len({psutil.Process(process.pid).rlimit(psutil.RLIMIT_NOFILE)[0] for process in processes}) == 1
-    except (psutil.Error, AttributeError):  # gone, not ours to see, or a system without prlimit(2)
+        return len({_most_files(process.pid) for process in processes}) == 1
+    except (psutil.Error, OSError, AttributeError, StopIteration):  # gone, or a system that does not say
         return False
+
+
+def _most_files(pid: int) -> str:
+    try:
+        return str(psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE)[0])
+    except psutil.AccessDenied:  # another user's: proc(5) shows its limits to everybody
+        lines = Path(f"/proc/{pid}/limits").read_text(encoding="ascii").splitlines()
+        return next(line.split()[3] for line in lines if line.startswith("Max open files"))
+
+
+def may_limit(pid: int) -> bool:
+    """Whether we have the right to change what process `pid` may hold open: prlimit(2) asks for as much to look."""
+    try:
+        psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE)
+    except psutil.AccessDenied:
+        return False
+    except (psutil.Error, AttributeError):
+        return True
+    return True
 
 
 def descriptors(pid: int) -> frozenset[int]:

@@ -139,6 +139,23 @@ class Sandbox(Protocol):
 
 
 @runtime_checkable
+class HasOwnAddresses(Protocol):
+    """Services stand behind something of the runtime's that takes connections in their place."""
+
+    def own_address(self, service: str, port: int) -> Address:
+        """Where the service itself takes connections. It may change with each of its starts. Raises UsageError for a
+        port that is not there."""
+        ...
+
+
+def direct(sandbox: Sandbox, service: str, port: int) -> Address:
+    """Where `service` itself takes connections: what is open there is open at the service. Raises UsageError."""
+    if isinstance(sandbox, HasOwnAddresses):
+        return sandbox.own_address(service, port)
+    return sandbox.address(service, port)
+
+
+@runtime_checkable
 class HasLinks(Protocol):
     """Links between services can be broken."""
 
@@ -226,6 +243,29 @@ class CanLimit(Protocol):
     def limits(self, service: str) -> Limits:
         """What is really in force on its live processes, read from them. A kind on which they differ, or that nothing
         limits, is None. Raises SandboxError where it does not run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttling:
+    """How a service's CPU time is rationed: at most `cores` on average (None: no ration), by which its threads were
+    `held_back` for so many seconds since its present start."""
+
+    cores: float | None
+    held_back: float
+
+
+@runtime_checkable
+class CanThrottle(Protocol):
+    """The CPU time of a service can be rationed while it runs (sched-bwc of the kernel's documents)."""
+
+    def throttle(self, service: str, cores: float | None) -> None:
+        """Give all its processes together at most `cores`, those of later starts too; None takes the ration back.
+        Raises UsageError where the topology rations it already."""
+        ...
+
+    def throttling(self, service: str) -> Throttling:
+        """What the kernel really has in force. Raises SandboxError where the service does not run."""
         ...
 
 

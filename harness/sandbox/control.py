@@ -19,13 +19,13 @@ from typing import Any
 import harness
 from harness.errors import HarnessError, NotReady, SandboxError, UsageError
 from harness.sandbox.identity import MARK, Identity
-from harness.sandbox.state import SOCKET, state_root
+from harness.sandbox.state import ENGINE, SOCKET, state_root
 from harness.sandbox.strays import clear
 
 # Wall seconds.
 _BOOT = 20.0  # of a Python process on a machine that is very busy
 QUICK = 10.0  # an answer that needs no work
-_END = 10.0  # the supervisor bounds itself to about half of that
+_END, _END_CONTAINERS = 10.0, 40.0  # the supervisor bounds itself to less, an engine that removes containers included
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR", "GAMEDAY_STATE_DIR", "XDG_RUNTIME_DIR", "PYTHONPATH")
 
 _HINTS = {
@@ -100,10 +100,11 @@ class Keeper:
         if self._done:
             return
         self._done = True
+        within = end_within(self.folder)  # asked before the folder goes
         try:
             with contextlib.suppress(OSError):
                 self._lifeline.shutdown(socket.SHUT_WR)
-            left = self._last_words()
+            left = self._last_words(within)
         finally:
             self._lifeline.close()
         if left is None:
@@ -119,9 +120,9 @@ class Keeper:
         if left:
             raise SandboxError(f"left over of sandbox {self.folder.name}: {', '.join(left)}", hint="end it by hand")
 
-    def _last_words(self) -> list[str] | None:
+    def _last_words(self, within: float) -> list[str] | None:
         """What the supervisor could not clean up; None if it ended (or hangs) without saying."""
-        for line in _lines(self._lifeline, _END):
+        for line in _lines(self._lifeline, within):
             if "left" in line:
                 return [str(item) for item in line["left"]]
         return None
@@ -143,6 +144,11 @@ def _lines(sock: socket.socket, within: float) -> Any:
         for line in lines:
             with contextlib.suppress(ValueError):
                 yield json.loads(line)
+
+
+def end_within(folder: Path) -> float:
+    """Wall seconds that the supervisor of the sandbox in `folder` may take to end it."""
+    return _END_CONTAINERS if (folder / ENGINE).exists() else _END
 
 
 def new_folder(name: str | None, project: str) -> Path:
@@ -217,7 +223,7 @@ def call_rollback() -> None:
             [sys.executable, "-m", "harness.rollback"],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
             env=_supervisor_environment(None),
         )

@@ -21,12 +21,13 @@ from harness.sandbox import ports
 from harness.sandbox.children import Child, Children
 from harness.sandbox.identity import LEASH, MARK, Identity, belonging
 from harness.sandbox.memory import MemoryWatch
-from harness.sandbox.state import NEW, State, states
+from harness.sandbox.state import ENGINE, NEW, State, states
 from harness.sandbox.supervised import Supervised, say_status
 
 # Wall seconds, all bounded so that nothing is left 5 s after the harness was killed.
 HEALING = 2.0
 GRACE = 1.2
+CONTAINERS = 25.0  # an engine under load removes a dozen of them in about two
 _LAST_ROUNDS = 5
 _MOST_EVENTS = 10_000
 
@@ -166,7 +167,9 @@ class Custody:
         await self._kill_the_rest()
         if self._memory_watch:
             self._memory_watch.cancel()
-        self.left += self._remove_folder()
+        containers = await self._remove_containers()
+        # While there are any left, whoever cleans up later needs what the folder says of them.
+        self.left += [*containers, f"folder {self.folder}"] if containers else self._remove_folder()
         self.chronicle.add("supervisor.ended", self.folder.name, left=", ".join(self.left))
         self.ended.set()
 
@@ -215,6 +218,20 @@ class Custody:
         me = Identity.of(os.getpid())
         found = belonging(self.folder, [*roots, *([me] if me else [])])
         return tuple(identity for identity in found if identity.pid != os.getpid())
+
+    async def _remove_containers(self) -> list[str]:
+        """Have the engine remove what it has of the sandbox, in a process of its own as healing is; what is left."""
+        if not (self.folder / ENGINE).exists():
+            return []
+        told = self.folder / "leftovers"
+        argv = [sys.executable, "-m", "harness.sandbox.leftovers", str(self.folder)]
+        try:
+            child = self.children.start("leftovers", argv, environment=dict(os.environ), directory="/", log=str(told))
+            await asyncio.wait_for(child.exited.wait(), CONTAINERS)
+            said = told.read_text(encoding="utf-8", errors="replace").splitlines()
+        except (OSError, TimeoutError) as odd:
+            return [f"containers ({type(odd).__name__}: {odd})"]
+        return said if child.status else []
 
     def _remove_folder(self) -> list[str]:
         for sock in self.held.values():

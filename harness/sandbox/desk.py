@@ -99,6 +99,11 @@ class Desk:
         self._not_ending()
         return {"ports": self._custody.hold(count)}
 
+    async def op_let_go(self, ports: list[int]) -> None:
+        """Release ports to somebody who is about to listen there but whom this supervisor does not start."""
+        for port in ports:
+            self._custody.let_go(port)
+
     async def op_launch(self, plans: list[Mapping[str, Any]], within: float, events: str) -> None:
         """Start all services, each as soon as what it depends on allows; back when all are ready."""
         self._not_ending()

@@ -1,4 +1,4 @@
-"""Layout: where one sandbox of processes has everything; kept in its folder, so that others can attach to it."""
+"""Layout: where one sandbox has everything; kept in its folder, so that others can attach to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ LAYOUT = "layout.json"
 class Layout:
     """`schemes` has the application protocol of each (service, container port); `versions` each part and which one it
     is; `version_of` each service's own; `units` each service's name at the service manager; `far_ends` each proxied
-    link to (service, container port, scheme), `proxy` the fault proxy's API as (service, container port)."""
+    link to (service, container port, scheme), `proxy` the fault proxy's API as (service, container port); `runtime`
+    says what its services are: processes, or containers (`compose`)."""
 
     folder: Path
     logs: Path
@@ -31,6 +32,7 @@ class Layout:
     units: Mapping[str, str] = field(default_factory=dict)
     proxy: tuple[str, int] | None = None
     far_ends: Mapping[str, tuple[str, int, str]] = field(default_factory=dict)
+    runtime: str = "processes"
 
     def address(self, service: str, port: int) -> Address | None:
         """Where the container port is reached; None where there is none."""
@@ -62,6 +64,7 @@ class Layout:
                     "units": dict(self.units),
                     "proxy": self.proxy,
                     "far_ends": dict(self.far_ends),
+                    "runtime": self.runtime,
                 }
             ),
         )
@@ -94,4 +97,5 @@ class Layout:
             units=raw["units"],
             proxy=tuple(raw["proxy"]) if raw["proxy"] else None,
             far_ends={name: (end[0], end[1], end[2]) for name, end in raw["far_ends"].items()},
+            runtime=str(raw.get("runtime", "processes")),
         )

@@ -68,7 +68,9 @@ class Prepared:
 
 
 @dataclass(slots=True)
-class _Problems:
+class Problems:
+    """What is wrong, each said once."""
+
     found: list[str] = field(default_factory=list)
 
     def add(self, problems: Sequence[str]) -> None:
@@ -137,7 +139,7 @@ def prepare(
     overrides: Mapping[str, Mapping[str, str]],
 ) -> Prepared:
     """Work out everything for a sandbox in `folder` on `ports`. Raises UsageError with all problems at once."""
-    problems = _Problems()
+    problems = Problems()
     keys = [(service.name, port.target) for service in services for port in service.ports]
     placed = {s.name: place_mounts(s, folder / "files", folder / "volumes") for s in services}
     for *_, odd in placed.values():
@@ -172,7 +174,7 @@ def _rendered(
     ground: Ground,
     pairs: Mapping[str, Sequence[tuple[Path, Path]]],
     render: Render,
-    problems: _Problems,
+    problems: Problems,
 ) -> list[tuple[Path, str | Path]]:
     """Each mounted file with its content: first changed by `render`, then with its addresses and paths rewritten."""
     by_source = {path.resolve(): change for path, change in render.items()}
@@ -204,7 +206,7 @@ def _plan(
     parts: Mapping[str, PartLike],
     override: Mapping[str, str],
     logs: Path,
-    problems: _Problems,
+    problems: Problems,
 ) -> ProcessPlan:
     recipe = service.process
     assert recipe is not None  # startable() has seen to it
@@ -267,7 +269,7 @@ def _layout(
     logs: Path,
     ground: Ground,
     parts: Mapping[str, PartLike],
-    problems: _Problems,
+    problems: Problems,
 ) -> Layout:
     used = [part for part in topology.parts if part in parts]
     version = {part: f"{parts[part].version} ({parts[part].how})" for part in used}
@@ -282,12 +284,12 @@ def _layout(
         version_of={s.name: version.get(s.process.part or "", "") for s in services if s.process},
         units={unit.service: name for name, unit in topology.operations.units.items()},
         proxy=(proxy.service, proxy.port) if proxy else None,
-        far_ends=_far_ends(topology.services[proxy.service], schemes, problems) if proxy else {},
+        far_ends=leads(topology.services[proxy.service], schemes, problems) if proxy else {},
     )
 
 
-def _far_ends(
-    proxy: Service, schemes: Mapping[tuple[str, int], str], problems: _Problems
+def leads(
+    proxy: Service, schemes: Mapping[tuple[str, int], str], problems: Problems
 ) -> dict[str, tuple[str, int, str]]:
     """Where each proxied link leads, from the proxy's mounted list *as written*: the running proxy knows only
     rewritten addresses."""

@@ -21,6 +21,7 @@ from harness.sandbox.control import (
     PortTakenError,
     ask,
     call_rollback,
+    end_within,
     new_folder,
     raise_supervisor,
 )
@@ -375,7 +376,7 @@ def shut_down(name: str) -> None:
         call_rollback()
         return
     state = read_state(folder)
-    left = ask(folder, "shut_down", timeout=QUICK)["left"]
+    left = ask(folder, "shut_down", timeout=end_within(folder))["left"]
     deadline = time.monotonic() + QUICK
     while state and state.supervisor.alive and time.monotonic() < deadline:
         time.sleep(0.01)

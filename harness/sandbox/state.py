@@ -18,6 +18,7 @@ from harness.sandbox.identity import LEASH, Identity
 STATE = "state.json"
 NEW = ".new-"  # how the name of a folder that is being made begins
 SOCKET = "s"
+ENGINE = "engine.json"  # says which engine has its containers; written before there are any
 _LONGEST_START = 60.0  # wall seconds in which a supervisor writes its state down
 _LONGEST_SOCKET = 100  # sun_path has 108 bytes on Linux, 104 on macOS (unix(7))
 

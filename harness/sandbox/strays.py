@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.sandbox.identity import Identity, belonging, marked
-from harness.sandbox.state import read_state
+from harness.sandbox.state import ENGINE, read_state
 
 _GRACE = 1.0  # wall seconds between asking and killing
 _ROUNDS = 8
@@ -34,14 +34,25 @@ def clear(folder: Path) -> Cleared:
         state.supervisor.send(signal.SIGKILL)
         roots = list(state.processes.values())
     seen = end_all(folder, roots)
-    for _ in range(3):
+    containers = _remove_containers(folder)
+    for _ in range(0 if containers else 3):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             break
         time.sleep(0.05)
     left = [f"process {identity.pid}" for identity in seen if identity.alive]
+    left += containers
     left += [f"folder {folder}"] if folder.exists() else []
     return Cleared(ended=sum(not identity.alive for identity in seen), left=tuple(left))
+
+
+def _remove_containers(folder: Path) -> tuple[str, ...]:
+    """What could not be removed of the sandbox's containers; while there are any, its folder must stay."""
+    if not (folder / ENGINE).exists():
+        return ()
+    from harness.sandbox.leftovers import remove  # late: a sandbox of processes does without the engine's library
+
+    return remove(folder)
 
 
 def end_all(folder: Path, roots: Sequence[Identity]) -> set[Identity]:

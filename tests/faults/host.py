@@ -13,7 +13,7 @@ import pytest
 from harness.errors import SandboxError, UsageError
 from harness.model.units import seconds
 from harness.probes.probe import Answer
-from harness.sandbox.base import Address, Exit, Process, ServiceStatus
+from harness.sandbox.base import Address, Exit, Process, ServiceStatus, Throttling
 from harness.testing import FakeService, FakeServices
 
 APP = "app"
@@ -41,6 +41,7 @@ class Host(FakeServices):
         self.stopped: set[int] = set()
         self.helpers: dict[str, Exit] = {}
         self.asked_for: Mapping[str, str] = {}
+        self.ration: float | None = None
         self.dead = False
         super().__init__({APP: FakeService(**{**settings, **changes})})
 
@@ -81,6 +82,14 @@ class Host(FakeServices):
         self.spawned(name)
         self.helpers[name] = Exit(pid=4000, status=0)
         return self.helpers[name]
+
+    def throttle(self, service: str, cores: float | None) -> None:
+        self._known(service)
+        self.ration = cores
+
+    def throttling(self, service: str) -> Throttling:
+        self._known(service)
+        return Throttling(cores=self.ration, held_back=1.5)
 
     def _known(self, service: str) -> FakeService:
         if self.dead:

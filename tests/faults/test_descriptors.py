@@ -158,3 +158,11 @@ def test_settings_that_can_not_work_are_said(host: Host, spare: int, limit: int 
     host.limit(APP, Limits(open_files=limit))
     found = Descriptors(APP, spare=spare).problems(host)
     assert (said in found[0]) if said else found == []
+
+
+def test_processes_of_another_user_are_refused_before_anything_is_tried(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container they belong to the container's user, whose limits not even every root may change."""
+    monkeypatch.setattr("harness.faults.descriptors.may_limit", lambda pid: False)
+    assert "CAP_SYS_RESOURCE" in Descriptors(APP, at_most=9).problems(host)[0]

@@ -55,3 +55,11 @@ def test_it_takes_two_workers(monkeypatch: pytest.MonkeyPatch, workers: int, sai
     assert said in FAULT.problems(alone)[0]
     alone.stopped = {process.pid for process in alone.app.processes[1:]}
     assert FAULT.receipt(alone, 1.0).in_force is not True
+
+
+def test_workers_of_another_user_are_refused_before_anything_is_tried(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container they belong to the container's user, whom only root may stop."""
+    monkeypatch.setattr("harness.faults.worker_frozen.may_signal", lambda pid: False)
+    assert "another user's" in WorkerFrozen(APP).problems(host)[0]
