@@ -202,6 +202,8 @@ def test_of_recorded_runs_those_with_steps_left_out_are_read_as_well(tmp_path: P
     assert store.control_of(tmp_path / "s" / "torn") is None
     assert [one.control for one in recorded(tmp_path)] == [Control.NONE, Control.ABLATION]
     assert [one.run_id for one in recorded(tmp_path)] == ["19700101-003320", "19700101-001640"]
+
+
 def test_inline_code_that_a_step_names_is_a_line(steps: Steps) -> None:
     """It has a row of its own, in its place; inline code that no step names has none."""
     lines = found(steps, told(performed("measure", [command("measure it")], [effect(True)]))).lines

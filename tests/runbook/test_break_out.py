@@ -119,6 +119,47 @@ TRIES = {
     "a parent folder": "eval 'echo x > ../../outside/x'; cd ../../outside",
     "raising the limits": "ulimit -f unlimited; ulimit -c unlimited; ulimit -u unlimited",
 }
+# The same, in a shell for which a host is laid out.
+ON_A_HOST = {
+    "a folder that is not laid out": "find @OUT@ -type f -delete",
+    "all of the machine": "find / -name was -delete",
+    "a parent of what is laid out": "find /srv/work/.. -name was -delete",
+    "a folder that only begins alike": "find /srv/works /srv/work-x -delete",
+    "find -exec of a shell": "find /srv/work -exec sh -c 'echo x > @OUT@/x' ';'",
+    "find -exec by a path": "find /srv/work -exec /usr/bin/touch @OUT@/x ';'",
+    "find -exec of a tool on something else": "find /srv/work -exec rm @FILE@ ';'",
+    "find -exec of gzip on something else": "find /srv/work -name 'ai-*' -exec gzip @FILE@ ';'",
+    "find -execdir": "find /srv/work -execdir rm @FILE@ ';'",
+    "find -ok": "echo y | find /srv/work -ok rm @FILE@ ';'",
+    "find -fprint": "find /srv/work -fprint @OUT@/x",
+    "find -fprintf": "find /srv/work -fprintf @OUT@/x %p",
+    "find -fls": "find /srv/work -fls @OUT@/x",
+    "find -files0-from": "echo @OUT@ > a; find -files0-from a -delete",
+    "find -L": "find -L /srv/work -delete",
+    "find -newer, of a file elsewhere": "find /srv/work -newer @FILE@",
+    "rm": "rm -rf @OUT@",
+    "rm of a parent": "rm -rf /srv/work/../../../../../../../@OUT@",
+    "rm by a pattern": "rm -rf @OUT@/*",
+    "gzip": "gzip @FILE@",
+    "gzip -r": "gzip -r /srv/work",
+    "gzip through a redirection": "gzip -c /var/log/syslog.log > @OUT@/x",
+    "gunzip": "gunzip -S was @FILE@",
+    "zcat of a file elsewhere": "zcat -f @FILE@",
+    "sysctl -w": "sysctl -w vm.swappiness=1",
+    "sysctl of a path": "sysctl -w ../../../../proc/sys/vm/swappiness=1",
+    "sysctl --load": "sysctl --load=@FILE@",
+    "sysctl --system": "sysctl --system",
+    "a file elsewhere": "echo x >> /etc/passwd-@MARK@",
+    "a file elsewhere, by a climb": "echo x >> /srv/work/../../../../../..@OUT@/x",
+    "a setting of the machine": "echo 1 > /proc/sys/vm/swappiness",
+    "a variable as a path": "P=@FILE@; gzip $P; rm $P; find $P -delete",
+    "sed in place": "sed -i s/was/is/ @FILE@",
+}
+HOST = """
+folders: [/srv/work, /var/log]
+files: {/srv/work/ai-x: {age: 2 d}, /var/log/syslog.log: {content: all is well}, /etc/sysctl.conf: {age: 9 d}}
+settings: {net.core.somaxconn: 4096}
+"""
 HARMLESS = {"jq input_filename", "raising the limits"}  # may run: they read, or the kernel says no
 
 
@@ -134,7 +175,7 @@ class Outside:
         for name, value in (("OUT", self.folder), ("FILE", self.folder / "was")):
             text = text.replace(f"@{name}@", str(value))
         port = self.server.getsockname()[1]
-        return text.replace("@PID@", str(self.process.pid)).replace("@PORT@", str(port))
+        return text.replace("@PID@", str(self.process.pid)).replace("@PORT@", str(port)).replace("@MARK@", MARK)
 
     def seen(self) -> object:
         """The folder's files, whether the process lives, and whether anybody called."""
@@ -193,6 +234,14 @@ def shell(here: Path, sandbox: LocalSandbox) -> Iterator[Shell]:
         yield shell
 
 
+@pytest.fixture(scope="module")
+def shell_on_a_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    folder = tmp_path_factory.mktemp("on a host")
+    (folder / "host.yml").write_text(HOST, encoding="utf-8")
+    with terminal(folder, Ground(host=folder / "host.yml")) as shell:
+        yield shell
+
+
 @pytest.fixture(scope="module", autouse=True)
 def machine() -> Iterator[None]:
     """All of the table leaves the machine's own files as they were."""
@@ -226,6 +275,15 @@ def test_no_try_leaves_the_shell(name: str, shell: Shell, outside: Outside, sand
     assert outside.seen() == before
     assert record.refused or record.exit_status or name in HARMLESS or _complained(record), record
     assert left(sandbox) == []
+
+
+@pytest.mark.parametrize("name", ON_A_HOST)
+def test_no_try_leaves_the_host_that_is_laid_out(name: str, shell_on_a_host: Shell, outside: Outside) -> None:
+    """Tools that change files of that host change no other, whatever they are told."""
+    before = outside.seen()
+    record = shell_on_a_host.run(outside.said(ON_A_HOST[name]), limit=LIMIT)
+    assert outside.seen() == before
+    assert record.refused or record.exit_status or _complained(record), record
 
 
 def _complained(record: CommandRecord) -> bool:
