@@ -60,8 +60,8 @@ def _alone(node: Node) -> Node:
 
 
 def _unscaled(node: Node) -> Node:
-    """`node` with `rate` for `increase`, which is the rate times the range, where a factor makes no difference: compared
-    with zero, and in a quantile of buckets, where it cancels out (but for rounding)."""
+    """`node` with `rate` for `increase`, which is the rate times the range, where a factor makes no difference:
+    compared with zero, and in a quantile of buckets, where it cancels out (but for rounding)."""
     parts = node.parts
     if node.kind == "binary" and node.text == "==" and not node.modifier and _is_zero(parts[1]):
         parts = (_as_rate(parts[0]), parts[1])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from harness.alerts.rules import WrittenRule, read_rules
+from harness.alerts.yaml_text import YamlText, entries, items, scalar
 from harness.errors import UsageError
+
+_WIDTH = 1_000_000  # no line is folded
 
 
 @contextmanager
@@ -39,28 +42,49 @@ def shadow(project: Path, file: Path, text: str) -> Iterator[Path]:
 
 def rewritten(text: str, rule: WrittenRule, changed: WrittenRule | None) -> str:
     """The rules file `text` with `rule` changed, or without it. Comments are lost: nobody reads this file."""
-    root = yaml.safe_load(text)
     place = read_rules(text, rule.source).index(rule)  # its name may be that of others
-    for group in root["groups"]:
-        rules = group.get("rules") or []
-        here, place = place, place - len(rules)
-        if 0 <= here < len(rules):
-            rules[here : here + 1] = [] if changed is None else [_rewritten(rules[here], changed)]
-    return yaml.safe_dump(root, allow_unicode=True)
+    return _with_rules(text, lambda number, old: _rewritten(old, changed) if number == place else old)
 
 
 def only(text: str, alerts: Container[str]) -> str:
     """The rules file `text` without the alerts that are not among `alerts`."""
-    root = yaml.safe_load(text)
-    for group in root["groups"]:
-        group["rules"] = [one for one in group.get("rules") or [] if "alert" not in one or one["alert"] in alerts]
-    return yaml.safe_dump(root, allow_unicode=True)
+
+    def kept(_: int, rule: Node) -> Node | None:
+        alert = scalar(entries(rule).get("alert"))
+        return rule if alert is None or alert in alerts else None
+
+    return _with_rules(text, kept)
 
 
-def _rewritten(old: dict[str, Any], changed: WrittenRule) -> dict[str, Any]:
-    new = {**old, "expr": changed.expr, "labels": dict(changed.labels)}
+def _with_rules(text: str, change: Callable[[int, Node], Node | None]) -> str:
+    """`text` with another rule in place of each, by its number in the file, or none. All other values are written as
+    they were: what is a number or a truth to Prometheus' parser need not be one to ours."""
+    root = YamlText(text, "rules").root
+    number = 0
+    for group in items(entries(root).get("groups")):
+        rules = entries(group).get("rules")
+        if isinstance(rules, SequenceNode):
+            some = list(enumerate(rules.value, number))
+            number += len(some)
+            rules.value = [new for at, old in some if (new := change(at, old)) is not None]
+    return str(yaml.serialize(root, width=_WIDTH, allow_unicode=True))
+
+
+def _rewritten(old: Node, changed: WrittenRule | None) -> Node | None:
+    if changed is None:
+        return None
+    new = {**entries(old), "expr": _text(changed.expr)}
+    new["labels"] = _mapping({name: _text(value) for name, value in changed.labels.items()})
     for key, length in (("for", changed.hold), ("keep_firing_for", changed.keep)):
         new.pop(key, None)
         if length:
-            new[key] = f"{round(length / timedelta(milliseconds=1))}ms"
-    return new
+            new[key] = _text(f"{round(length / timedelta(milliseconds=1))}ms")
+    return _mapping(new)
+
+
+def _text(value: str) -> Node:
+    return ScalarNode("tag:yaml.org,2002:str", value)
+
+
+def _mapping(values: Mapping[str, Node]) -> Node:
+    return MappingNode("tag:yaml.org,2002:map", [(_text(key), value) for key, value in values.items()])

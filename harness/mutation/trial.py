@@ -22,7 +22,7 @@ from harness.mutation.shadow import only, rewritten
 from harness.mutation.suite import Suite, reads_alert
 
 PATIENCE = 20.0  # seconds without a word, after which promtool is taken to hang
-LIMIT = 90.0  # seconds for all of it
+LIMIT = 300.0  # seconds for all of it
 TOGETHER = 2
 # One of these for each file, in order; only Prometheus 2 names the file as well.
 _ENDED = re.compile(r"^  (SUCCESS|FAILED:)$", re.MULTILINE)

@@ -1,4 +1,7 @@
-"""The sandbox's own alerts: each fires on its cause and on no other, at scale 1 and compiled for scale 60."""
+"""The sandbox's own alerts, compiled for scale 60: each fires on its cause and on no other.
+
+What they do at their bounds is in fixtures/prometheus/tests, see `test_rule_tests`.
+"""
 
 from __future__ import annotations
 
@@ -93,36 +96,24 @@ HEALTHY: Series = {
 CAUSES: Mapping[str, tuple[Series, set[str]]] = {
     "nothing": ({}, set()),
     "slow": ({bucket("1"): Count(40), bucket("2"): Count(56)}, {"SlowAnswers"}),
-    "slow for one in thirty": ({bucket("1"): Count(40), bucket("2"): Count(58)}, set()),
     "503s": ({scripts("200"): Count(50), scripts("503"): Count(10)}, {"ErrorRatioHigh"}),
-    "few 503s": ({scripts("200"): Count(58), scripts("503"): Count(2)}, set()),
     "502s": ({scripts("200"): Count(58.5), scripts("502"): Count(1.5)}, {"ServerErrorsOtherThan503"}),
-    "few 502s": ({scripts("200"): Count(59.5), scripts("502"): Count(0.5)}, set()),
     "nobody comes": (
         {scripts("200"): Count(0), f"http_request_duration_seconds_count{{{SCRIPTS}}}": Count(0)},
         {"TrafficAbsent"},
     ),
     "pool full": ({generation("llm_pool_in_use"): 23}, {"LlmPoolSaturated"}),
-    "pool busy": ({generation("llm_pool_in_use"): 21}, set()),
     "queue": ({generation("llm_queue_length"): 100}, {"LlmQueueFilling"}),
-    "short queue": ({generation("llm_queue_length"): 70}, set()),
     "database pool": ({f"database_pool_in_use{{{PROJECT}}}": 5}, {"DatabasePoolSaturated"}),
-    "database pool busy": ({f"database_pool_in_use{{{PROJECT}}}": 4}, set()),
     "memory": ({generation("service_resident_memory_bytes"): 860e6}, {"MemoryNearLimit"}),
-    "much memory": ({generation("service_resident_memory_bytes"): 840e6}, set()),
     "project service down": ({f"up{{{PROJECT}}}": 0}, {"ProjectServiceDown"}),
     "frontend down": ({'up{job="frontend",instance="f"}': 0}, {"DependencyDown"}),
     "fault proxy down": ({'up{job="toxiproxy",instance="t"}': 0}, {"DependencyDown"}),
     "a worker gone": ({generation("service_workers"): 3}, {"WorkerMissing"}),
-    "a worker too many": ({generation("service_workers"): 5}, set()),
     "locks": ({f"database_lock_errors_total{{{PROJECT}}}": Count(0.5)}, {"DatabaseLocked"}),
-    "a lock now and then": ({f"database_lock_errors_total{{{PROJECT}}}": Count(0.1)}, set()),
     "cache": ({generation('cache_requests_total{outcome="error"}'): Count(20)}, {"CacheFailing"}),
-    "cache, at times": ({generation('cache_requests_total{outcome="error"}'): Count(5)}, set()),
     "documents": ({generation('rag_queries_total{outcome="error"}'): Count(20)}, {"DocumentSearchFailing"}),
-    "documents, at times": ({generation('rag_queries_total{outcome="error"}'): Count(5)}, set()),
     "breaker open": ({generation('circuit_breaker_state{upstream="a"}'): 1}, {"CircuitBreakerOpen"}),
-    "breaker half open": ({generation('circuit_breaker_state{upstream="a"}'): 2}, {"CircuitBreakerOpen"}),
     "breaker forced": (
         {generation('circuit_breaker_forced{upstream="a"}'): 1, generation('circuit_breaker_state{upstream="a"}'): 1},
         {"CircuitBreakerOpen", "MitigationLeftOn"},
@@ -156,10 +147,9 @@ def test_the_rules_can_be_scaled(scale: float) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("scale", [1, 60])
-def test_each_alert_fires_on_its_cause_alone(scale: int, tmp_path: Path) -> None:
+def test_each_alert_fires_on_its_cause_alone(tmp_path: Path) -> None:
     """When a cause has lasted longer than every `for`, its alerts fire and no other does."""
-    assert firing(scale, tmp_path) == {cause: alerts for cause, (_, alerts) in CAUSES.items()}
+    assert firing(60, tmp_path) == {cause: alerts for cause, (_, alerts) in CAUSES.items()}
 
 
 def firing(scale: int, folder: Path) -> dict[str, set[str]]:

@@ -9,7 +9,7 @@ import pytest
 from harness.alerts.rules import read_rules
 from harness.mutation.expression import read
 from harness.mutation.mutant import Mutant
-from harness.mutation.operators import mutants
+from harness.mutation.operators import every, mutants
 
 ROOT = Path(__file__).parent.parent.parent
 RULE = """
@@ -89,6 +89,13 @@ def test_several_places_are_counted() -> None:
     named = {one.name: one.after for one in mutants(rule)}
     assert named["A:threshold x2#1"] == "expr: a > 2 or b > 2"
     assert named["A:threshold x2#2"] == "expr: a > 1 or b > 4"
+
+
+def test_rules_of_one_name_have_mutants_of_several() -> None:
+    """Two rules may have the same name, as one that warns and one that pages; no two mutants have."""
+    rules = [read_rules(RULE.format(expr=f"'a > {limit}'"), "rules.yml")[0] for limit in (1, 5)]
+    found = every(rules)
+    assert len({one.name for one in found}) == len(found) == 2 * len(mutants(rules[0]))
 
 
 @pytest.mark.parametrize("file", ["rules.yml", "sandbox-rules.yml"])

@@ -107,13 +107,15 @@ def test_only_claims_that_held_can_kill() -> None:
 def test_all_runs_together_make_the_score() -> None:
     """A mutant is killed where any run kills it, and survives where none does; an alert that no claim speaks of has
     survivors only."""
-    found = tally([rule()], mutants(rule()), [incident(CALM), incident(fires(8))], promtool()).mutation(0.0, {})
+    found = tally([rule()], mutants(rule(), ["api", "web"]), [incident(CALM), incident(fires(8))], promtool()).mutation(
+        0.0, {}
+    )
     score = found.whole()
     assert (score.killed, score.undecided) == (12, 1)
     assert score.killed + score.survived + score.undecided == len(found.tried)
     (kill,) = [one.kill for one in found.tried if one.operator == "== to !="]
     assert isinstance(kill, Kill)
-    silent = tally([rule()], mutants(rule()), [incident()], promtool()).mutation(0.0, {})
+    silent = tally([rule()], mutants(rule(), ["api", "web"]), [incident()], promtool()).mutation(0.0, {})
     assert silent.whole().share == 0
     assert {one.why for one in silent.tried} == {"no claim that held in a recorded run speaks of this alert"}
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness.alerts.rules import read_rules
 from harness.errors import UsageError
-from harness.mutation.shadow import rewritten, shadow
+from harness.mutation.shadow import only, rewritten, shadow
 from tests.mutation.incident import RULES, rule
 
 TWO = RULES + "      - alert: Other\n        expr: up == 0\n"
@@ -44,3 +44,22 @@ def test_the_wrong_rule_stands_in_place_of_the_right_one() -> None:
     assert found["Down"] == changed
     assert found["Other"].expr == "up == 0"
     assert [one.name for one in read_rules(rewritten(TWO, rule(), None), "rules.yml")] == ["Other"]
+
+
+def test_rules_of_one_name_are_told_apart() -> None:
+    """Of two rules with the same name the one that is meant changes."""
+    both = TWO.replace("Other", "Down")
+    first, second = read_rules(both, "rules.yml")
+    found = read_rules(rewritten(both, second, replace(second, expr="up == 2")), "rules.yml")
+    assert [one.expr for one in found] == [first.expr, "up == 2"]
+    assert read_rules(rewritten(both, second, None), "rules.yml") == (first,)
+
+
+def test_the_other_values_stay_as_they_were_written() -> None:
+    """What is a truth or a number to our parser and a word to Prometheus' stays a word, merged and repeated parts
+    too."""
+    odd = TWO + "        labels: &odd {page: yes, tier: 010}\n      - {alert: Third, labels: *odd, expr: x > 1}\n"
+    wanted = read_rules(odd, "rules.yml")
+    assert read_rules(rewritten(odd, wanted[0], wanted[0]), "rules.yml") == wanted
+    assert read_rules(only(odd, {"Third"}), "rules.yml") == wanted[2:]
+    assert dict(wanted[2].labels) == {"page": "yes", "tier": "010"}
