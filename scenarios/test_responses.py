@@ -13,7 +13,7 @@ LOG = Logs("generation")
 REFUSED = "command not allowed when used memory"  # what a full Redis says to whoever writes
 RECOVERED = Slo.recovery(error_503=percent(1), mean=seconds(2))
 USUAL = Arrivals.constant(per_second=60)
-SLOW = UpstreamOutage("openai", how="slow", delay=timedelta(seconds=0.3))
+SLOW = UpstreamOutage("openai", how="slow", delay=timedelta(seconds=0.2))
 BATCHES = HeavyRequests(
     "generation",
     8002,
