@@ -151,7 +151,7 @@ class Run:
         return self._perform(self._reordered(steps), left_out=self._without)
 
     def look(self, *steps: str) -> Window:
-        """Perform steps of the runbook that change nothing: diagnosis, monitoring. Returns the window of the last one."""
+        """Perform steps of the runbook that change nothing: diagnosis, monitoring. Returns the window of the last."""
         return self._perform(steps, looking=True)
 
     def restore(self, *steps: str) -> Window:

@@ -189,6 +189,7 @@ def read_question(topology: Topology) -> Question | None:
         began=logs.began,
         ended=logs.ended,
         door=Door(service=logs.proxy[0], line=logs.proxy[1]) if logs.proxy else None,
+        lost=logs.lost,
     )
 
 

@@ -183,7 +183,7 @@ def _reconciled(run: Record, evidence: ImpactEvidence) -> Iterator[Block]:
         yield listed(said("There are no samples of the load generator to hold the log against.", *links))
         return
     rows = [
-        row(each.name, str(each.logged), str(each.planned), _expected(each), _why(each), of=links)
+        row(each.name, str(each.logged), str(each.planned), _expected(each), _why(each, done), of=links)
         for each in done.compared
         if each.logged or each.planned or each.inside or each.edge
     ]
@@ -204,19 +204,20 @@ def _expected(each: Compared) -> str:
     return str(each.inside) if not each.edge else f"{each.inside} to {each.inside + each.edge}"
 
 
-def _why(each: Compared) -> str:
+def _why(each: Compared, done: Reconciliation) -> str:
     parts = []
     if each.edge:
         parts.append(f"{each.edge} were under way at one end of the incident")
     if each.turned_away:
         parts.append(f"{each.turned_away} never reached a service: the proxy answered them itself")
-    if each.unlogged > each.turned_away:
-        lost = each.unlogged - each.turned_away
-        parts.append(f"UNEXPLAINED: {lost} that users got are in no row, and no proxy says that it gave them")
+    if each.in_no_row and done.in_no_row <= done.lost:
+        parts.append(f"{each.in_no_row} that users got are in no row: services say that they lost {done.lost} rows")
+    elif each.in_no_row:
+        parts.append(f"UNEXPLAINED: {each.in_no_row} that users got are in no row, and no proxy says that it gave them")
     if each.given_up:
         parts.append(f"{each.given_up} may have been for users who had given up, or got a 502 or 504, by then")
-    if each.unseen > each.given_up:
-        parts.append(f"UNEXPLAINED: {each.unseen - each.given_up} rows are for nobody that the record knows")
+    if each.for_nobody:
+        parts.append(f"UNEXPLAINED: {each.for_nobody} rows are for nobody that the record knows")
     return "; ".join(parts) or "none"
 
 
@@ -249,6 +250,13 @@ def _conclusion(run: Record, done: Reconciliation, links: tuple[Link, ...]) -> I
         yield said(
             f"{turned} of the load generator's 503s never reached a service, and no query of its log can count them.",
             record("impact", "turned_away"),
+            *load_links(run),
+        )
+    if done.not_kept:
+        yield said(
+            f"{done.not_kept} of the load generator's 503s may be among the {done.lost} rows that services say they "
+            "could not keep: no query of a log counts what the log had lost.",
+            record("impact", "lost"),
             *load_links(run),
         )
     left = f"{done.unexplained} 503s are left unexplained." if done.unexplained else "No 503 is left unexplained."

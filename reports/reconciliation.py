@@ -62,21 +62,28 @@ class Compared:
         return min(self.unseen, self.otherwise)
 
     @property
-    def unexplained(self) -> int:
-        """Rows, or answers, for which nothing in the record accounts."""
-        return self.unlogged - self.turned_away + self.unseen - self.given_up
+    def in_no_row(self) -> int:
+        """As many of `unlogged` as no proxy accounts for."""
+        return self.unlogged - self.turned_away
+
+    @property
+    def for_nobody(self) -> int:
+        """As many of `unseen` as nobody can have got."""
+        return self.unseen - self.given_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
     """The comparison within `began` and `ended`. `others` are rows of a 503 on requests that the load generator never
-    makes: probes, health checks, orders, faults. `never_reached` requests of users ended, within the bounds, without
-    any answer of a service: refused, cut, or 502 and 504 of a proxy; no log of a service can tell whose they were."""
+    makes: probes, health checks, orders, faults. `lost` rows of any kind could not be kept, as the services say
+    themselves. `never_reached` requests of users ended, within the bounds, without any answer of a service: refused,
+    cut, or 502 and 504 of a proxy; no log of a service can tell whose they were."""
 
     began: float
     ended: float
     compared: tuple[Compared, ...]
     others: tuple[LoggedRequests, ...]
+    lost: int
     never_reached: int
 
     @property
@@ -93,7 +100,18 @@ class Reconciliation:
 
     @property
     def unexplained(self) -> int:
-        return sum(each.unexplained for each in self.compared)
+        """Rows, or answers, for which nothing in the record accounts."""
+        return self.in_no_row - self.not_kept + sum(each.for_nobody for each in self.compared)
+
+    @property
+    def in_no_row(self) -> int:
+        """503s that users got, and that are in no row."""
+        return sum(each.in_no_row for each in self.compared)
+
+    @property
+    def not_kept(self) -> int:
+        """As many of those as may be among the rows that were lost."""
+        return min(self.in_no_row, self.lost)
 
 
 def reconcile(record: Record) -> Reconciliation | None:
@@ -115,6 +133,7 @@ def reconcile(record: Record) -> Reconciliation | None:
             for name in names
         ),
         others=tuple(row for row in rows[""] if row.status == REFUSED and row.in_incident),
+        lost=sum(impact.lost.values()),
         never_reached=sum(1 for s in under_way if began <= s.planned < ended and not _by_a_service(s)),
     )
 

@@ -23,7 +23,7 @@ def test_slow_upstream_fills_the_pool(run: Run) -> None:
         with run.fault(UpstreamOutage("openai", how="slow", delay=timedelta(seconds=1.2))) as slow:
             run.wait_for(SPIKE.firing, at_most=minutes(16))
             response = run.mitigate("connection-pool-resize")
-            run.observe("with a larger pool", minutes(8))
+            run.observe("with a larger pool", minutes(10))
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
         run.restore("connection-pool-resize")
         after = run.observe("back to normal", minutes(5.5))

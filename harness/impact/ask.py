@@ -15,7 +15,7 @@ from harness.impact.door import Door, turned_away
 from harness.impact.log import ALL, Columns, answer, kinds, newest, opened, steady
 from harness.impact.stamps import ISO_8601, Form, form_of
 from harness.model.impact import ImpactEvidence, ImpactQuery, Incident, LoggedRequests, QueryAnswer
-from harness.sandbox.base import HasFiles
+from harness.sandbox.base import HasFiles, HasLogs
 
 # Logs are written behind the answers, in batches: they are read once they have stopped growing. Wall seconds.
 APART = 0.5
@@ -39,7 +39,8 @@ class Query(Protocol):
 class Question:
     """What is asked of whom: `databases` are files inside services, by `SERVICE:/PATH`; `began` and `ended` are what
     the queries call the incident's bounds. Queries that name neither are not about an incident. `door` is a proxy that
-    may answer without any of the services (None: there is none, or it does not say)."""
+    may answer without any of the services (None: there is none, or it does not say). `lost` finds, with the group
+    `rows`, the lines in which a service says how many rows it could not keep (empty: it never says so)."""
 
     databases: Mapping[str, tuple[str, str]]
     columns: Columns
@@ -47,6 +48,7 @@ class Question:
     began: str
     ended: str
     door: Door | None = None
+    lost: str = ""
 
 
 def ask(
@@ -75,6 +77,7 @@ def ask(
     turned, trouble = turned_away(sandbox, question.door, run, bounds) if question.door else ((), "")
     if trouble and question.door:
         problems.append(f"what {question.door.service} answered by itself is not known: {trouble}")
+    gone = dict(_lost(sandbox, question, problems))
     began, ended = (form.read(stamp) if incident else None for stamp in spans[1])
     return replace(
         empty,
@@ -84,9 +87,23 @@ def ask(
         queries=queries,
         logged=after.rows,
         turned_away=turned,
+        lost=gone,
         left_out=after.left_out,
         problems=(*problems, *after.problems),
     )
+
+
+def _lost(sandbox: object, question: Question, problems: list[str]) -> Iterator[tuple[str, int]]:
+    """How many rows of each database its service says it could not keep; none where nobody would say so."""
+    for name, (service, _) in question.databases.items() if question.lost else ():
+        try:
+            log = sandbox.log(service) if isinstance(sandbox, HasLogs) else None
+        except HarnessError:
+            log = None
+        if log is None:
+            problems.append(f"{name}: whether rows were lost is not known: {service} has no log to read")
+        else:
+            yield name, sum(int(found["rows"]) for found in re.finditer(question.lost, log, re.MULTILINE))
 
 
 def _form(

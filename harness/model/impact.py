@@ -73,8 +73,9 @@ class ImpactEvidence:
 
     `incident` is None where there was none. `began` and `ended` are its bounds as the queries were given them, cut to
     what the table's timestamps resolve (`resolution` seconds; None: they could not be read). `turned_away` are requests
-    that a proxy says it answered by itself, without a service. `left_out` counts rows of the run that are in none of
-    `logged`, because there were more kinds of them than a record keeps.
+    that a proxy says it answered by itself, without a service. `lost` counts, by database, the rows of the whole run
+    that its service says it could not keep. `left_out` counts rows of the run that are in none of `logged`, because
+    there were more kinds of them than a record keeps.
     """
 
     incident: Incident | None
@@ -85,5 +86,6 @@ class ImpactEvidence:
     queries: tuple[ImpactQuery, ...] = ()
     logged: tuple[LoggedRequests, ...] = ()
     turned_away: tuple[LoggedRequests, ...] = ()
+    lost: Mapping[str, int] = field(default_factory=dict)
     left_out: int = 0
     problems: tuple[str, ...] = field(default=())

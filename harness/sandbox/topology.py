@@ -71,7 +71,9 @@ class RequestLogs:
     """Where the system keeps what it answered: SQLite files inside services (as written: `web:/data/web.db`), the table
     in them and what its columns are called. `began` and `ended` are the names that the runbook's SQL gives the bounds
     of an incident. `proxy` is a service that may answer without any other, and a regular expression, with the groups
-    `at` (epoch seconds), `method`, `path` and `status`, for the lines of its log that say so."""
+    `at` (epoch seconds), `method`, `path` and `status`, for the lines of its log that say so. `lost` is one, with the
+    group `rows`, for the lines in which a service with such a file says how many rows it could not keep (empty: none
+    says so)."""
 
     databases: Mapping[str, tuple[str, str]]
     table: str
@@ -83,6 +85,7 @@ class RequestLogs:
     began: str
     ended: str
     proxy: tuple[str, str] | None = None
+    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,6 +361,7 @@ def _read_impact(raw: object, services: Mapping[str, Service], reading: Reading)
         return None
     said = {str(key): value for key, value in raw.items()} if isinstance(raw, dict) else {}
     proxy = _read_proxy(said.pop("proxy", None), services, reading.under("proxy"))
+    lost = _pattern(said.pop("lost", ""), {"rows"}, reading.under("lost"))
     databases = said.pop("databases", None)
     words = {key: value for key, value in said.items() if key in _LOG_WORDS and isinstance(value, str) and value}
     if not databases or words != said or len(words) < len(_LOG_WORDS):
@@ -365,7 +369,8 @@ def _read_impact(raw: object, services: Mapping[str, Service], reading: Reading)
         return None
     listed = databases if isinstance(databases, list) else [databases]
     places = {str(each): _mounted(each, services, reading.under("databases")) for each in listed}
-    return RequestLogs(databases={name: place for name, place in places.items() if place}, proxy=proxy, **words)
+    found = {name: place for name, place in places.items() if place}
+    return RequestLogs(databases=found, proxy=proxy, lost=lost, **words)
 
 
 def _read_proxy(raw: object, services: Mapping[str, Service], reading: Reading) -> tuple[str, str] | None:
@@ -374,15 +379,21 @@ def _read_proxy(raw: object, services: Mapping[str, Service], reading: Reading) 
     if not isinstance(raw, dict) or set(raw) != {"service", "line"} or raw["service"] not in services:
         reading.report("must be a mapping of service, which is there, and line")
         return None
+    line = _pattern(raw["line"], {"at", "method", "path", "status"}, reading.under("line"))
+    return (str(raw["service"]), line) if line else None
+
+
+def _pattern(raw: object, groups: set[str], reading: Reading) -> str:
+    """The regular expression `raw`; empty, and reported, where it is none or lacks one of `groups`."""
     try:
-        groups = re.compile(str(raw["line"])).groupindex.keys()
+        has = re.compile(str(raw)).groupindex.keys()
     except re.error as problem:
-        reading.report(f"line is no regular expression: {problem}")
-        return None
-    if missing := sorted({"at", "method", "path", "status"} - groups):
-        reading.report(f"line has no group {', '.join(missing)}")
-        return None
-    return str(raw["service"]), str(raw["line"])
+        reading.report(f"is no regular expression: {problem}")
+        return ""
+    if raw and (missing := sorted(groups - has)):
+        reading.report(f"has no group {', '.join(missing)}")
+        return ""
+    return str(raw)
 
 
 def _mapping(raw: Mapping[str, Any], key: str, reading: Reading) -> dict[str, Any]:

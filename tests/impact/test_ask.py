@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,18 @@ def test_the_proxy_says_what_it_answered_itself() -> None:
         ("POST", "/orders", 503, 4, 2)
     ]
     assert problem == ""
+
+
+def test_rows_that_a_service_could_not_keep_are_counted(tmp_path: Path) -> None:
+    """Each line in which it says so adds to them; a service whose log can't be read is a problem and not a zero."""
+
+    class Logs(Files):
+        def log(self, service: str) -> str:
+            return "lost 3 rows\nfound 8 rows\nlost 15 rows\n"
+
+    write(tmp_path / "a.db", [(15.0, "GET", "/orders/1", 503, "ann")])
+    asked = replace(question("a.db"), lost=r"^lost (?P<rows>\d+)")
+    assert ask(Logs(tmp_path), FakeClock(start=RUN[1]), asked, INCIDENT, RUN).lost == {"web:/a.db": 18}
+    unread = ask(Files(tmp_path), FakeClock(start=RUN[1]), asked, INCIDENT, RUN)
+    assert unread.lost == {}
+    assert [problem for problem in unread.problems if "whether rows were lost is not known" in problem]

@@ -55,12 +55,14 @@ def test_logs_and_columns_are_read(tmp_path: Path) -> None:
         ),
         (
             f"{{databases: ['a:/data/x.db'], {WORDS}, proxy: {{service: a, line: '('}}}}",
-            "line is no regular expression",
+            "line: is no regular expression",
         ),
         (
             f"{{databases: ['a:/data/x.db'], {WORDS}, proxy: {{service: a, line: x}}}}",
             "no group at, method, path, status",
         ),
+        (f"{{databases: ['a:/data/x.db'], {WORDS}, lost: '('}}", "impact: lost: is no regular expression"),
+        (f"{{databases: ['a:/data/x.db'], {WORDS}, lost: 'gone'}}", "impact: lost: has no group rows"),
     ],
 )
 def test_what_can_not_be_used_is_said(tmp_path: Path, impact: str, says: str) -> None:

@@ -32,11 +32,13 @@ def _rows(
     )  # fmt: skip
 
 
-def _run(samples: list[Sample], *rows: LoggedRequests, turned: tuple[LoggedRequests, ...] = ()) -> Record:
+def _run(
+    samples: list[Sample], *rows: LoggedRequests, turned: tuple[LoggedRequests, ...] = (), lost: int = 0
+) -> Record:
     incident = Incident(began=BEGAN, began_by="the first fault", ended=ENDED, ended_by="the end of the fault")
     impact = ImpactEvidence(
         incident=incident, databases=("web:/web.db",), began=BEGAN, ended=ENDED, resolution=0.001, logged=rows,
-        turned_away=turned,
+        turned_away=turned, lost={"web:/web.db": lost},
     )  # fmt: skip
     return replace(outage.record(), samples=tuple(samples), impact=impact)
 
@@ -51,7 +53,7 @@ def _only(record: Record) -> Compared:
 def test_equal_counts_leave_nothing_open() -> None:
     """As many rows as answers inside the bounds agree."""
     only = _only(_run([_got(1, 1.1), _got(2, 2.1)], _rows(2)))
-    assert (only.logged, only.inside, only.edge, only.unexplained) == (2, 2, 0, 0)
+    assert (only.logged, only.inside, only.edge, only.in_no_row, only.for_nobody) == (2, 2, 0, 0, 0)
 
 
 @pytest.mark.parametrize(("rows", "unexplained"), [(0, 1), (1, 0), (2, 0), (3, 0), (4, 1)])
@@ -59,19 +61,30 @@ def test_what_is_under_way_at_a_bound_may_be_in_or_out(rows: int, unexplained: i
     """Two requests under way, one at each bound, may be in the log's bounds or not; one further off may not."""
     samples = [_got(-0.5, 0.5), _got(5, 5.1), _got(9.9, 10.2)]
     only = _only(_run(samples, _rows(rows)))
-    assert (only.inside, only.edge, only.unexplained) == (1, 2, unexplained)
+    assert (only.inside, only.edge, only.in_no_row + only.for_nobody) == (1, 2, unexplained)
 
 
 def test_a_503_that_is_in_no_row_is_unexplained() -> None:
     """An answer of 503 without a row is never explained by a guess."""
-    assert _only(_run([_got(1, 1.1)], _rows(5, status=200))).unexplained == 1
+    assert _only(_run([_got(1, 1.1)], _rows(5, status=200))).in_no_row == 1
+
+
+@pytest.mark.parametrize(("lost", "unexplained"), [(0, 2), (1, 1), (2, 0), (9, 0)])
+def test_rows_that_were_lost_explain_as_many_503s(lost: int, unexplained: int) -> None:
+    """As many 503s in no row may be lost rows as the service says that it lost; no row is explained by that."""
+    done = reconcile(_run([_got(1, 1.1), _got(2, 2.1)], _rows(5, status=200), lost=lost))
+    assert done is not None
+    assert (done.in_no_row, done.unexplained) == (2, unexplained)
+    beyond = reconcile(_run([_got(1, 1.1)], _rows(3), lost=lost))
+    assert beyond is not None
+    assert beyond.unexplained == 2
 
 
 def test_a_503_of_the_proxy_never_reached_a_service() -> None:
     """As many missing rows are explained as the proxy says that it answered; the rest stays open."""
     turned = (_rows(2, request="GET /orders/9"), _rows(8, request="GET /carts"))
     only = _only(_run([_got(1, 1.1), _got(2, 2.1), _got(3, 3.1)], _rows(0), turned=turned))
-    assert (only.turned_away, only.unexplained) == (2, 1)
+    assert (only.turned_away, only.in_no_row) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +105,7 @@ def test_a_row_nobody_got_may_have_been_for_somebody_who_had_gone(other: Sample,
     done = reconcile(_run([_got(2, 2.1), other], _rows(2)))
     assert done is not None
     orders = next(each for each in done.compared if each.name == "GET /orders/{id}")
-    assert (orders.given_up, orders.unexplained) == (explained, 1 - explained)
+    assert (orders.given_up, orders.for_nobody) == (explained, 1 - explained)
 
 
 def test_what_no_user_asks_is_of_others() -> None:
@@ -138,7 +151,8 @@ def test_the_whole_run_has_no_edges() -> None:
     run = _run([_got(-5, -4), _got(1, 1.1), _got(9.9, 10.2)], _rows(2, run=3))
     whole = whole_run(run)
     assert whole is not None
-    assert [(each.logged, each.inside, each.edge, each.unexplained) for each in whole.compared] == [(3, 3, 0, 0)]
+    assert [(each.logged, each.inside, each.edge) for each in whole.compared] == [(3, 3, 0)]
+    assert whole.unexplained == 0
 
 
 def test_without_a_log_there_is_nothing_to_compare() -> None:
