@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -208,6 +209,18 @@ def test_the_corrected_runbook_is_clean(ours: tuple[Runbook, Steps], tmp_path: P
     assert check_file(FIXTURES / "503-error-spike.md").exit_code == 1
     checked = check_file(tmp_path / "503-error-spike.md")
     assert (checked.findings, checked.silenced, checked.exit_code) == ((), (), 0)
+
+
+def test_the_published_patch_leaves_a_clean_runbook(tmp_path: Path) -> None:
+    """So does the patch on the page of findings, which has only what recorded runs have proven."""
+    if shutil.which("git") is None:
+        pytest.skip("there is no git")
+    page = (ROOT / "docs" / "runbook-findings.md").read_text(encoding="utf-8")
+    shown = re.search(r"^(`{3,})text\n(--- a/.*?)^\1$", page, re.MULTILINE | re.DOTALL)
+    assert shown is not None
+    shutil.copy(FIXTURES / "503-error-spike.md", tmp_path)
+    subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=shown[2], text=True, check=True)
+    assert check_file(tmp_path / "503-error-spike.md").findings == ()
 
 
 def test_every_correction_of_ours_is_needed(ours: tuple[Runbook, Steps]) -> None:

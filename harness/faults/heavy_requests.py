@@ -16,13 +16,13 @@ from harness.probes.pressure import Answered, Pressure, Usable
 from harness.sandbox.base import CanLimit, CanSpawn, HasFiles, HasProcesses, Sandbox, direct
 
 MOST, LARGEST = 200, 64 * 1024  # requests at once; characters of a body
-BUILDS_UP = seconds(30)
-HALF = 0.5  # of the requests: the others are just being sent again, or were turned away
+BUILDS_UP, HALF = seconds(30), 0.5  # of the requests: the others are just being sent again, or were turned away
 
 
 @dataclass(frozen=True, slots=True)
 class HeavyRequests:
-    """Keep `at_once` requests open at the container port `port` of `service`, each sent again once it is answered."""
+    """Keep `at_once` requests open at the container port `port` of `service`, each sent again once it is answered;
+    `{number}` in `body` is another one in each, so that no cache answers them."""
 
     service: str
     port: int

@@ -1,11 +1,12 @@
 """Keep asking: keep requests of one kind open at a server until SIGTERM, or for `at_most` seconds.
 
 The order, JSON in the environment: {"host", "port", "tls", "method", "path", "headers", "body", "at_once", "at_most"}.
-What came of them is said on standard output every few seconds.
+`{number}` in the body is another one in each request. What came of them is said on standard output every few seconds.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ PATIENCE = 300.0  # seconds for one answer
 APART = 0.05
 PAUSE = 0.5  # seconds after a request that was turned away: only work that is taken is worth sending again at once
 LONGEST_PAUSE = 60.0  # however long a Retry-After asks for
-SAID_EVERY = 2.0  # seconds
+SAID_EVERY, NUMBERS = 2.0, itertools.count(1)  # seconds between two lines; what tells one body from another
 
 
 def main() -> int:
@@ -64,7 +65,8 @@ def keep_asking(order: dict[str, Any], came: Counter[str]) -> None:
 def ask(connection: HTTPConnection, order: dict[str, Any], came: Counter[str]) -> float | None:
     """Ask once; None where the work was taken, else how long (seconds) to wait, as the answer asks for: refusals that
     come back at once would be a flood of their own. Raises OSError, HTTPException."""
-    connection.request(order["method"], order["path"], order["body"].encode() or None, order["headers"])
+    body = order["body"].replace("{number}", str(next(NUMBERS)))
+    connection.request(order["method"], order["path"], body.encode() or None, order["headers"])
     answer = connection.getresponse()
     while answer.read(65536):
         pass
