@@ -188,6 +188,7 @@ def test_anthropic_down(run: Run) -> None:
         with run.fault(UpstreamOutage("anthropic")) as outage:
             run.wait_for(SPIKE.firing, at_most=minutes(10))
         run.wait_for(SPIKE.quiet, at_most=minutes(10))
+        run.observe("Anthropic again", minutes(5.5))
     run.restore("openai-circuit-breaker", "fallback-model")  # a restart, which users would feel
     run.verify(
         RECOVERED.during(calm),
