@@ -18,7 +18,7 @@ from harness.catalogue import Entry, scenarios
 from harness.counterfactual.alerts import Labels
 from harness.counterfactual.every import counterfactuals
 from harness.errors import HarnessError, UsageError
-from harness.judge import ABANDONED, judge, own_claims
+from harness.judge import ABANDONED, judge, kinds_of_claims, own_claims
 from harness.load.driver import read_samples
 from harness.model.controls import Cell, Claim, ControlMatrix, ScenarioControls
 from harness.model.evidence import load_problem
@@ -194,12 +194,15 @@ def _claims(
         after = by_claim(one.judgement.verdicts)
         for claim in before:
             cells[claim].append(_lived(control, after.get(claim)))
+    kinds = kinds_of_claims(as_it_is.record)
     for counter in counterfactuals(heard):
         record = counter.of(as_it_is.record)
         if record is None:
             continue
         after = by_claim(judge(record).verdicts)
         for claim, verdict in before.items():
+            if not counter.is_about(kinds.get(claim, "")):
+                continue
             became = after[claim].outcome if claim in after else verdict.outcome
             turned = became is not verdict.outcome and became is counter.red and counter.grade != "taken away"
             cells[claim].append(Cell(control=counter.name, grade=counter.grade, outcome=became, turned=turned))

@@ -111,6 +111,11 @@ def own_claims(record: Record) -> tuple[str, ...]:
     return tuple(str(plain.get("kind", "?")) if isinstance(check, str) else check.claim for check, plain in found)
 
 
+def kinds_of_claims(record: Record) -> Mapping[str, str]:
+    """The kind of each claim that the scenario itself makes."""
+    return {claim: str(plain.get("kind", "?")) for claim, plain in zip(own_claims(record), record.checks, strict=True)}
+
+
 def objectives(record: Record) -> tuple[Verdict, ...]:
     """The verdicts of `record` on what users must get, whatever else is claimed."""
     return tuple(_decoded(plain, record) for plain in record.checks if str(plain.get("kind")).startswith(OBJECTIVES))

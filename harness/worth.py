@@ -13,6 +13,7 @@ from harness.model.evidence import load_problem
 from harness.model.load import Sample
 from harness.model.record import FaultRecord, Record, StepRecord
 from harness.model.timeline import Span
+from harness.model.units import say_duration
 from harness.model.verdict import Control, Outcome
 from harness.model.worth import Gain, Measure, StepWorth
 from harness.runbook.steps import Improves, Step, Steps
@@ -320,7 +321,7 @@ def say(with_it: Measure, without: Measure) -> str:
 def _said(one: Measure) -> str:
     if one.unit == "share":
         return f"{one.estimate:.1%} ({one.lower:.1%} to {one.upper:.1%})"
-    return f"{one.estimate:.2g} s ({one.lower:.2g} s to {one.upper:.2g} s)"
+    return f"{say_duration(one.estimate)} ({say_duration(one.lower)} to {say_duration(one.upper)})"
 
 
 def left_out_wanted(step: str, whole: Record, runs: Mapping[Kept, Record], told: StepWorth) -> Iterator[Kept]:

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from harness.counterfactual.base import Counterfactual
 from harness.model.record import AlertEvidence, FaultRecord, Record, StepRecord
+from harness.model.timeline import Moment
 from harness.model.verdict import Outcome
 
 LEFT = "something that the story left"
+BEGUN = "checkpoint.begun"
 
 
 def _never_in(record: Record) -> Record | None:
@@ -84,11 +86,27 @@ def _nothing(record: Record) -> Record | None:
         faults=tuple(replace(fault, before=(), during=(), after=()) for fault in record.faults),
         steps=tuple(_unseen(step) for step in record.steps),
         census_after=None,
+        benchmarks=(),
+        levels=(),
     )
 
 
 def _unseen(step: StepRecord) -> StepRecord:
     return replace(step, effects=tuple(replace(one, after=None, held=None) for one in step.effects))
+
+
+def _looked_too_late(record: Record) -> Record | None:
+    """Each round of checks was begun a minute of the runbook after its limit."""
+    begun = {}
+    for plain in record.checks:
+        if plain.get("kind") == BEGUN:
+            of = record.instant(Moment(**plain["of"]))
+            if of is not None:
+                begun[plain["window"]] = of + (plain["within"] + 60) / record.time_scale
+    windows = tuple(
+        replace(span, began=begun[span.name], ended=None) if span.name in begun else span for span in record.windows
+    )
+    return replace(record, windows=windows) if begun else None
 
 
 def of_the_experiment() -> Iterator[Counterfactual]:
@@ -98,4 +116,12 @@ def of_the_experiment() -> Iterator[Counterfactual]:
     yield Counterfactual(name="steps without effect", grade="moved", of=_without_effect)
     yield Counterfactual(name="steps never taken back", grade="moved", of=_not_taken_back)
     yield Counterfactual(name="something left behind", grade="made up", of=_left_behind)
-    yield Counterfactual(name="no evidence", grade="taken away", of=_nothing)
+    yield Counterfactual(
+        name="checks begun too late",
+        grade="made up",
+        of=_looked_too_late,
+        red=Outcome.UNKNOWN,  # nobody knows how it was in time
+        concerns=frozenset({BEGUN}),
+    )
+    # When checks were begun is told by the story itself, which stays.
+    yield Counterfactual(name="no evidence", grade="taken away", of=_nothing, spares=frozenset({BEGUN}))

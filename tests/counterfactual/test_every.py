@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from harness.checkpoint import BegunWithin
 from harness.counterfactual.base import Counterfactual
 from harness.counterfactual.every import counterfactuals
 from harness.judge import judge
 from harness.model.record import AlertEvidence, Record
+from harness.model.timeline import Moment
 from harness.model.verdict import Outcome
 from tests.counterfactual.whole import AFTER, KEPT, LOG, OTHER, WHOLE, claiming
 
@@ -68,7 +70,19 @@ def test_it_refutes_what_it_is_there_to_refute(name: str, parts: list[str], outc
 def test_each_is_in_the_table() -> None:
     """No counterfactual is there that was not seen to turn something."""
     (table,) = test_it_refutes_what_it_is_there_to_refute.pytestmark  # type: ignore[attr-defined]  # pytest's own
-    assert {row[0] for row in table.args[1]} | {"no evidence"} == set(ALL)
+    assert {row[0] for row in table.args[1]} | {"no evidence", "checks begun too late"} == set(ALL)
+
+
+def test_checks_that_begin_too_late_tell_nobody_how_it_was_in_time() -> None:
+    """The claim that they were begun in time is UNKNOWN then; it is told by the story itself, so that it holds without
+    any other evidence, and is not asked to do without."""
+    begun = BegunWithin(window=AFTER.name, within=3600, of=Moment("outage", "end"))
+    record = claiming(begun)
+    late, bare = ALL["checks begun too late"], ALL["no evidence"]
+    assert judged(late, record)[begun.claim] is late.red is Outcome.UNKNOWN
+    assert judged(bare, record)[begun.claim] is Outcome.PASS
+    assert (late.is_about(begun.kind), bare.is_about(begun.kind)) == (True, False)
+    assert (late.is_about("alert.fires"), bare.is_about("alert.fires")) == (False, True)
 
 
 def test_nothing_passes_without_evidence() -> None:
