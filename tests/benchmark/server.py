@@ -65,7 +65,7 @@ def _said(path: str, turn: int) -> bytes:
         return b"HTTP/1.0 200 OK\r\n" + b"X-More: and more\r\n" * 5000
     status = b"503 Busy" if path == "/503" or (path == "/some-503" and turn % 10 == 9) else b"200 OK"
     # Not among the first: whichever of them ends first decides what the others are compared with.
-    body = b"longer" if path == "/lengths" and turn > 50 and turn % 4 == 3 else b"ok"
+    body = b"longer" if path == "/lengths" and turn % 1000 > 50 and turn % 4 == 3 else b"ok"
     return b"HTTP/1.1 %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (status, len(body), body)
 
 
