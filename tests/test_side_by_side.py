@@ -62,7 +62,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Comple
     with tempfile.TemporaryDirectory(prefix="gd-") as state:  # a socket's path must be short
         environment = {**os.environ, "GAMEDAY_STATE_DIR": state}
         yield subprocess.run(
-            argv, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+            argv, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=150, check=False
         )
 
 
