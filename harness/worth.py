@@ -232,10 +232,12 @@ class _Stretch:
 
     @property
     def lasts(self) -> float:
-        return self.ended - self.began
+        """How long the causes were there once the step was over; it takes a while itself, and none where it is left
+        out."""
+        return self.ended - self.done
 
     def cut(self, lasts: float) -> _Stretch:
-        return replace(self, ended=self.began + lasts)
+        return replace(self, ended=self.done + lasts)
 
     def samples(self, name: str) -> list[Sample]:
         """Those planned in it, by their instant; of one name, or all of them."""
@@ -247,13 +249,14 @@ class _Stretch:
         return [sample for sample in self.samples("") if sample.planned >= self.done]
 
     def alert(self, name: str) -> Measure | None:
-        """For how long the alert was active, in runbook seconds; one evaluation more or less at either end."""
+        """For how long the alert was active once the step was over, in runbook seconds; one evaluation more or less at
+        either end."""
         evidence, scale = self.record.alerts, self.record.time_scale
         loaded = any(rule.name == name for rule in evidence.rules or ())
         if not evidence.read or not loaded or evidence.gaps or evidence.problems:
             return None
         step = evidence.evaluation_interval
-        instants = {one.at for one in History(evidence, name, {}).active(self.began, self.ended)}
+        instants = {one.at for one in History(evidence, name, {}).active(self.done, self.ended)}
         active = min(len(instants) * step, self.lasts) * scale
         bounds = max(0.0, active - 2 * step * scale), active + 2 * step * scale
         return Measure(what=f"{name} was active", unit="s", lower=bounds[0], estimate=active, upper=bounds[1])
@@ -319,9 +322,8 @@ def say(with_it: Measure, without: Measure) -> str:
 
 
 def _said(one: Measure) -> str:
-    if one.unit == "share":
-        return f"{one.estimate:.1%} ({one.lower:.1%} to {one.upper:.1%})"
-    return f"{say_duration(one.estimate)} ({say_duration(one.lower)} to {say_duration(one.upper)})"
+    show = "{:.1%}".format if one.unit == "share" else say_duration
+    return f"{show(one.estimate)} ({show(one.lower)} to {show(one.upper)})"
 
 
 def left_out_wanted(step: str, whole: Record, runs: Mapping[Kept, Record], told: StepWorth) -> Iterator[Kept]:

@@ -60,8 +60,8 @@ def test_cpu_taken_by_a_neighbour(run: Run) -> None:
 
 
 def test_memory_is_not_given_back_by_fewer_workers(run: Run) -> None:
-    """While documents come that push the service towards its memory limit, fewer workers hold as much: the alert goes
-    when the documents do."""
+    """While documents come that push the service towards its memory limit, workers that are sent away finish theirs
+    first, and those that stay soon hold nearly as much: it is over when the documents are."""
     jobs = HeavyRequests(
         "generation", 8002, "/api/rag/documents", at_once=56, until=Memory(0.7), headers=JSON, body=DOCUMENT
     )

@@ -28,6 +28,7 @@ def test_batches_are_shed(run: Run) -> None:
     """When batches take the places that users need at a slow OpenAI, the queue fills and people are told; shedding
     what is not essential empties it while the batches still come."""
     with run.load(USUAL):
+        run.observe("calm", minutes(3))
         with run.fault(SLOW):
             run.observe("slow, and enough places", minutes(2))
             with run.fault(BATCHES) as batches:
@@ -47,6 +48,7 @@ def test_a_hundred_requests_a_minute(run: Run) -> None:
     """The emergency limit ends a flood of batches, and turns nearly all users away with it; they are back when it is
     lifted."""
     with run.load(USUAL):
+        run.observe("calm", minutes(3))
         with run.fault(SLOW), run.fault(BATCHES) as batches:
             run.wait_for(QUEUE.firing, at_most=minutes(10))
             response = run.mitigate("rate-limit-emergency")

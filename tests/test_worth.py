@@ -196,6 +196,19 @@ def test_both_are_looked_at_for_equally_long(steps: Steps) -> None:
     assert a_of(steps, replace(late, samples=tuple(failing)), short).gain == "no-effect"
 
 
+def test_a_step_that_takes_long_is_looked_at_when_it_is_done(steps: Steps) -> None:
+    """A restart takes seconds, and leaving it out none: what comes behind the step is equally long, and its own cost to
+    users counts as well."""
+    windows = tuple(replace(one, ended=BEGAN + 6) if one.name == "a" else one for one in told("ab").windows)
+    short = told("b", fails=0.5, faults=(outage(until=7),))
+    assert a_of(steps, told("ab", windows=windows), short).gain == "helps"
+    down = told("ab", windows=windows)
+    restarting = [
+        replace(one, status=503, ok=False) if BEGAN + 2 <= one.planned < BEGAN + 6 else one for one in down.samples
+    ]
+    assert a_of(steps, replace(down, samples=tuple(restarting)), told("b")).gain == "harms"
+
+
 def test_an_incident_that_is_over_with_the_step_tells_nothing(steps: Steps) -> None:
     """What came while the step was performed, it can't have improved."""
     windows = tuple(replace(one, ended=BEGAN + 9) if one.name == "a" else one for one in told("ab").windows)
